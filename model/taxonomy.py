@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
 from narratrace.configs import CONFIGS
 from narratrace.model.errors import SettingsError
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 STANCES = ("A", "R", "C", "N")
 """The stances of a whole post towards the taxonomy's themes, in the order of every stance array."""
@@ -131,7 +132,7 @@ class Taxonomy(_Model):
             if not path.is_file():
                 known = tuple(sorted(file.stem for file in _SHIPPED.glob("*.yaml")))
                 raise SettingsError(
-                    f"No taxonomy '{source}' is shipped; {_nearest(source, known)} or give the path of a YAML file."
+                    f"No taxonomy '{source}' is shipped; {_nearest(source, known)}, or give the path of a YAML file."
                 )
         try:
             raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -200,7 +201,7 @@ class _Loader(yaml.SafeLoader):
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(known)}"
+    return f"the nearest is '{near[0]}'" if near else f"choose one of {', '.join(known)}"
 
 
 def _yaml_mistake(error: yaml.YAMLError) -> str:
