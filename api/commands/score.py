@@ -1,0 +1,171 @@
+"""``narratrace score``: score an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from narratrace.inference.archives.archive import Archive
+    from narratrace.inference.scoring import ScoringSettings
+    from narratrace.inference.summary import Summary
+
+
+def score(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Files, folders or globs: CSV, TSV, JSON Lines or Parquet, each also as .gz or .zst.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="POST=YOURS",
+            help="Column of your archive that holds a post column (id, account_id, text, created_at, is_repost, "
+            "language), as in --map text=body. Common names are recognised without it.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="parquet (default), jsonl or csv.", show_default=False)
+    ] = None,
+    text: Annotated[
+        bool | None,
+        typer.Option(
+            "--text/--no-text", help="Whether the scores repeat the texts (default: they do).", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many posts.", show_default=False)] = None,
+    artefact: Annotated[
+        Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="onnx-int8 (default), onnx or torch.", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change one setting, as in --set batch_size=4096.", show_default=False
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are in OUT.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Score every post of an archive: narratives, stance and language, with the summary of what was found.
+
+    OUT gets scores.parquet (one row for each post), rejects.jsonl (rows that could not be read, with line and
+    reason), settings.yaml and summary.json.
+
+    [bold]Examples[/bold]
+
+    A Twitter Information Operations archive, recognised by its header:
+
+        narratrace score twitter_io/ -o scored
+
+    Your own CSV, whose columns are called otherwise:
+
+        narratrace score posts.csv.gz --map text=body --map account_id=author -o scored --format csv
+
+    A look at the first thousand posts of many files:
+
+        narratrace score 'archive/2019-*.jsonl' -o look --limit 1000
+    """
+    from rich.console import Console
+
+    from narratrace.inference.archives.archive import Archive
+    from narratrace.inference.archives.mapping import parse_mapping
+    from narratrace.inference.archives.results import check_free
+    from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringSettings, score_archive
+    from narratrace.model.settings import check_settings, load_settings
+
+    given: dict[str, Any] = {"format": form, "text": text, "limit": limit, "artefact": artefact, "backend": backend}
+    settings = load_settings(ScoringSettings, config or DEFAULT_SETTINGS, overrides or ())
+    chosen = settings.model_dump() | {name: value for name, value in given.items() if value is not None}
+    chosen["mapping"] |= parse_mapping(mapping or ())
+    settings = check_settings(ScoringSettings, chosen, "narratrace score")
+
+    # Whatever is wrong with the input or the folder shows before the model is loaded.
+    check_free(out, overwrite)
+    archive = Archive.open(inputs, settings.mapping, exclude=out)
+    progress_to = Console(stderr=True, quiet=quiet, highlight=False)
+    _show_archive(archive, progress_to)
+    classifier = _load_classifier(settings)
+
+    from narratrace.commands.progress import ProgressDisplay
+
+    with ProgressDisplay(progress_to) as display:
+        summary = score_archive(archive, out, classifier, settings, overwrite=overwrite, on_progress=display.update)
+    if not quiet:
+        _show_summary(summary, out, settings, Console(highlight=False))
+
+
+def _load_classifier(settings: ScoringSettings) -> Any:
+    from narratrace.inference.classifier import Classifier
+
+    return Classifier.load(settings.artefact, backend=settings.backend)
+
+
+def _show_archive(archive: Archive, console: Console) -> None:
+    from rich.markup import escape
+
+    from narratrace.inference.scoring import mappings
+
+    for use in mappings(archive):
+        what = f"{use.files:,} file{'s' if use.files > 1 else ''}"
+        columns = ", ".join(f"{post} ← {column}" for post, column in use.columns.items()) or "no rows"
+        layout = f" ({use.layout})" if use.layout else ""
+        console.print(f"Reading {what}: {escape(columns)}{layout}", soft_wrap=True)
+    for sentence in archive.skipped:
+        console.print(escape(sentence), soft_wrap=True)
+
+
+def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    posts = max(summary.posts, 1)
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+        for place, column in enumerate(columns):
+            made.add_column(column, justify="right" if place else "left")
+        return made
+
+    def count(number: int) -> tuple[str, str]:
+        return f"{number:,}", f"{number / posts:.1%}"
+
+    console.print()
+    console.print(
+        f"[bold]{summary.posts:,}[/bold] posts scored in {summary.seconds:,.1f} s "
+        f"({summary.posts_per_second:,.0f} posts/s) with {escape(summary.artefact)}"
+    )
+    for title, counts in (("Language", summary.languages), ("Stance", summary.stances)):
+        shown = table("", title, "posts", "share")
+        for name, number in counts.items():
+            shown.add_row(name, *count(number))
+        console.print(shown)
+    shown = table("", "Narrative", "flagged", "share", "to review")
+    for name, found in sorted(summary.narratives.items(), key=lambda item: -item[1].flagged):
+        shown.add_row(name, *count(found.flagged), f"{found.abstained:,}")
+    shown.add_row("any", *count(summary.flagged), f"{summary.abstained:,}", style="bold")
+    console.print(shown)
+    notes = [f"{number:,} posts: {what}" for what, number in summary.oddities.items()]
+    if summary.truncated:
+        notes.append(f"{summary.truncated:,} posts: longer than the model reads at once (truncated)")
+    notes += [f"{number:,} rows rejected: {reason}" for reason, number in summary.rejects.items()]
+    console.print()
+    for note in notes:
+        console.print(escape(note), soft_wrap=True)
+    console.print(f"Scores: {escape(str(out))}/scores.{settings.format}", soft_wrap=True)
+    if summary.rejected:
+        console.print(f"Rejected rows: {escape(str(out))}/rejects.jsonl", soft_wrap=True)

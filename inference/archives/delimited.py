@@ -1,0 +1,149 @@
+"""Reading CSV and TSV, one physical line after another, so that a bad row costs only itself."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from typing import TYPE_CHECKING
+
+from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, Row, shorten
+from narratrace.inference.archives.streams import ByteStream, check_encoding
+from narratrace.model.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from narratrace.inference.archives.streams import Line
+
+DELIMITERS = (",", "\t", ";")
+
+
+class DelimitedReader:
+    """The rows of a CSV or TSV file with a header.
+
+    Fields are always strings. The delimiter is the comma, tab or semicolon that the header uses most.
+
+    Notes
+    -----
+    ``csv.reader`` alone lets one unclosed quote swallow the rest of the file. Here a record that turns out
+    unreadable gives up its first line only; the lines after it are read again as records of their own.
+    The bytes read again are limited to a multiple of those read, so that hostile quoting cannot make this slow.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_encoding(path)
+        # The limit is global to the csv module; its default, 128 KiB, is less than a long post.
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
+        self._stream = ByteStream(path)
+        self._records = _Records(self._stream.lines())
+        header = next(self._records, None)
+        if isinstance(header, BadRow):
+            self.close()
+            raise InputError(f"{path} has a header that cannot be read as CSV ({header.detail}).")
+        if header and len(header.values) == 1:
+            header = self._records.reread_header(header)
+        self.columns: tuple[str, ...] = tuple(str(name).strip() for name in header.values) if header else ()
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file on disk that have been read."""
+        return self._stream.bytes_read
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def rows(self, wanted: Sequence[str | None]) -> Iterator[Row | BadRow]:
+        """Yield every record below the header; blank lines are no records."""
+        places = [self.columns.index(name) if name in self.columns else None for name in wanted]
+        width = len(self.columns)
+        for record in self._records:
+            if isinstance(record, BadRow):
+                yield record
+            elif len(record.values) != width:
+                detail = f"{len(record.values)} instead of {width}"
+                excerpt = shorten(self._records.delimiter.join(map(str, record.values)))
+                yield BadRow(record.line, "wrong number of fields", detail, excerpt)
+            else:
+                values = tuple(None if place is None else record.values[place] for place in places)
+                yield Row(record.line, values, record.repaired)
+
+
+class _Records:
+    """Iterate over the records of a delimited text: rows with all their fields, and bad rows."""
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self.delimiter = ","
+        self._source = lines
+        self._ahead: deque[Line] = deque()  # lines to be read again
+        self._taken: list[Line] = []  # lines of the record being read
+        self._size = 0  # characters in them
+        self._read = 0
+        self._reread = 0
+        self._parser = self._new_parser()
+
+    def __iter__(self) -> _Records:
+        return self
+
+    def __next__(self) -> Row | BadRow:
+        while True:
+            self._taken.clear()
+            self._size = 0
+            try:
+                fields = next(self._parser)
+            except StopIteration:
+                raise
+            except (csv.Error, _TooLongError) as error:
+                return self._give_up(str(error))
+            if fields:
+                first = self._taken[0]
+                return Row(first.number, tuple(fields), any(line.repaired for line in self._taken))
+
+    def reread_header(self, header: Row) -> Row:
+        """Read a header of one field again with the delimiter that splits it, if one does."""
+        text = self._taken[0].text
+        self.delimiter = max(DELIMITERS, key=text.count)
+        self._parser = self._new_parser()
+        fields = next(csv.reader([text], delimiter=self.delimiter), [])
+        return Row(header.line, tuple(fields), header.repaired)
+
+    def _new_parser(self) -> Iterator[list[str]]:
+        return csv.reader(self._feed(), delimiter=self.delimiter, strict=True)
+
+    def _feed(self) -> Iterator[str]:
+        while True:
+            if self._ahead:
+                line = self._ahead.popleft()
+            else:
+                following = next(self._source, None)
+                if following is None:
+                    return
+                line = following
+                self._read += len(line.text)
+            self._taken.append(line)
+            self._size += len(line.text)
+            if not line.complete or self._size > MAX_ROW_BYTES:
+                raise _TooLongError
+            yield line.text
+
+    def _give_up(self, problem: str) -> BadRow:
+        """Reject the record being read and start again at its second line."""
+        first, *rest = self._taken
+        size = self._size - len(first.text)
+        if self._reread + size <= 4 * self._read + MAX_ROW_BYTES:
+            self._reread += size
+            self._ahead.extendleft(reversed(rest))
+            detail = "the quote that it opens is not closed as it should be" if rest else problem
+        else:
+            detail = f"its quotes swallow the lines up to {self._taken[-1].number}"
+        self._parser = self._new_parser()
+        reason = "unreadable CSV" if first.complete else "row too long"
+        return BadRow(first.number, reason, detail, shorten(first.text.rstrip("\r\n")))
+
+
+class _TooLongError(Exception):
+    """A record longer than `MAX_ROW_BYTES`."""
+
+    def __str__(self) -> str:
+        return f"longer than {MAX_ROW_BYTES // 2**20} MiB"

@@ -1,0 +1,122 @@
+"""Reading JSON Lines: one JSON object per line."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, Row, shorten
+from narratrace.inference.archives.streams import ByteStream, check_encoding
+from narratrace.model.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from narratrace.inference.archives.streams import Line
+
+PEEK_LINES = 1000
+PEEK_CHARACTERS = 2**20
+
+
+class JsonLinesReader:
+    """The objects of a JSON Lines file.
+
+    The columns are the keys of the first objects (at most 1,000 lines or 1 MiB); a key inside an object is
+    written with a dot (``user.id_str``).
+
+    Raises
+    ------
+    InputError
+        On opening, if the file is one JSON array or holds no object in its first 1,000 lines.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_encoding(path)
+        self._path = path
+        self.columns: tuple[str, ...] = self._peek()
+        self._stream = ByteStream(path)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file on disk that have been read."""
+        return self._stream.bytes_read
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def rows(self, wanted: Sequence[str | None]) -> Iterator[Row | BadRow]:
+        """Yield every object; blank lines are no rows."""
+        paths = [None if name is None else (name, name.split(".")) for name in wanted]
+        for line in self._stream.lines():
+            if not line.text.strip():
+                continue
+            record = _parse(line)
+            if isinstance(record, BadRow):
+                yield record
+            else:
+                yield Row(
+                    line.number, tuple(None if path is None else _find(record, *path) for path in paths), line.repaired
+                )
+
+    def _peek(self) -> tuple[str, ...]:
+        stream = ByteStream(self._path)
+        keys: dict[str, None] = {}
+        first = ""
+        lines = characters = 0
+        try:
+            for line in islice(stream.lines(), PEEK_LINES):
+                first = first or line.text.strip()
+                lines += 1
+                characters += len(line.text)
+                record = _parse(line)
+                if not isinstance(record, BadRow):
+                    keys |= dict.fromkeys(_columns(record))
+                if characters > PEEK_CHARACTERS:
+                    break
+        finally:
+            stream.close()
+        if not keys and first.startswith("["):
+            raise InputError(
+                f"{self._path} is one JSON array; make it JSON Lines first: jq -c '.[]' '{self._path}' > posts.jsonl"
+            )
+        if not keys and lines == PEEK_LINES:
+            raise InputError(
+                f"{self._path} is not JSON Lines: none of its first {PEEK_LINES:,} lines is a JSON object."
+            )
+        return tuple(keys)
+
+
+def _parse(line: Line) -> dict[str, Any] | BadRow:
+    excerpt = shorten(line.text.strip())
+    if not line.complete:
+        return BadRow(line.number, "row too long", f"longer than {MAX_ROW_BYTES // 2**20} MiB", excerpt)
+    try:
+        record = json.loads(line.text)
+    except json.JSONDecodeError as error:
+        return BadRow(line.number, "unreadable JSON", f"{error.msg} at column {error.colno}", excerpt)
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets nested without end
+        return BadRow(line.number, "unreadable JSON", str(error), excerpt)
+    if not isinstance(record, dict):
+        return BadRow(line.number, "not a JSON object", "", excerpt)
+    return record
+
+
+def _columns(record: dict[str, Any]) -> Iterator[str]:
+    for key, value in record.items():
+        yield key
+        if isinstance(value, dict):
+            yield from (f"{key}.{inner}" for inner in value)
+
+
+def _find(record: dict[str, Any], name: str, path: list[str]) -> object:
+    if name in record:
+        return record[name]
+    value: object = record
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value

@@ -1,0 +1,113 @@
+"""Reading Parquet, one small batch of the wanted columns at a time."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import IO, TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from narratrace.inference.archives.fields import from_epoch
+from narratrace.inference.archives.rows import Row
+from narratrace.inference.archives.streams import CODECS, ByteStream, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+BATCH_ROWS = 1024
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+class ParquetReader:
+    """The rows of a Parquet file.
+
+    A field inside a struct is written with a dot (``user.id``). A Parquet file that was compressed once more
+    as a whole is first unpacked to a temporary file: its index stands at its end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = path.stat().st_size
+        self._rows_read = 0
+        with reading(path):
+            self._unpacked = _unpack(path) if path.suffix.lower() in CODECS else None
+            # Without pre_buffer a row group is read page by page, not held whole in memory.
+            self._file = pq.ParquetFile(self._unpacked or path, pre_buffer=False)
+            schema = self._file.schema_arrow
+        self.columns: tuple[str, ...] = tuple(
+            name
+            for field in schema
+            for name in (field.name, *(f"{field.name}.{inner.name}" for inner in _inner_fields(field.type)))
+        )
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file on disk that the rows read so far take, about."""
+        total = self._file.metadata.num_rows
+        return self._size * self._rows_read // total if total else self._size
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close(force=True)
+        if self._unpacked:
+            self._unpacked.close()
+
+    def rows(self, wanted: Sequence[str | None]) -> Iterator[Row]:
+        """Yield every row."""
+        names = self._file.schema_arrow.names
+        tops = {name: name if name in names else name.split(".")[0] for name in wanted if name is not None}
+        with reading(self._path):
+            batches = self._file.iter_batches(batch_size=BATCH_ROWS, columns=sorted(set(tops.values())))
+        while True:
+            with reading(self._path):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            columns = []
+            for name in wanted:
+                if name is None:
+                    columns.append([None] * batch.num_rows)
+                    continue
+                column = batch.column(tops[name])
+                if name != tops[name]:
+                    column = column.field(name.split(".", 1)[1])
+                columns.append(_to_python(column))
+            for values in zip(*columns, strict=True):
+                self._rows_read += 1
+                yield Row(self._rows_read, values)
+
+
+def _unpack(path: Path) -> IO[bytes]:
+    stream = ByteStream(path)
+    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the reader
+    try:
+        shutil.copyfileobj(stream.buffer, unpacked)
+    except BaseException:
+        unpacked.close()
+        raise
+    finally:
+        stream.close()
+    unpacked.seek(0)
+    return unpacked
+
+
+def _inner_fields(kind: pa.DataType) -> list[pa.Field]:
+    return [kind.field(place) for place in range(kind.num_fields)] if pa.types.is_struct(kind) else []
+
+
+def _to_python(column: pa.Array) -> list[object]:
+    """Python values of an Arrow column; times may lie outside Python's years, strings may not be UTF-8."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_timestamp(column.type):
+        unit = _PER_SECOND[column.type.unit]
+        return [None if value is None else from_epoch(value, unit) for value in column.cast(pa.int64()).to_pylist()]
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        # The raw bytes; whoever reads the field replaces what is not UTF-8.
+        binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+        return column.cast(binary).to_pylist()  # type: ignore[no-any-return]

@@ -1,0 +1,139 @@
+"""Byte streams: opening plain and compressed files, and splitting them into lines of bounded length."""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from narratrace.inference.archives.rows import MAX_ROW_BYTES
+from narratrace.model.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CODECS = {".gz": "gzip", ".zst": "zstd"}
+"""Compression by file suffix."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into one sentence that names the file."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read: permission denied.") from None
+    except (OSError, EOFError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise InputError(f"{path} is damaged, cut off or not what its name says ({reason}).") from error
+
+
+class ByteStream:
+    """A file read from start to end, decompressed on the way where its name says so.
+
+    Raises
+    ------
+    InputError
+        On opening or on reading, if the file cannot be read or its compressed data are damaged or cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path):
+            self._file = path.open("rb")
+            codec = CODECS.get(path.suffix.lower())
+            # An empty file is no valid gzip, yet holds what a plain empty file holds: nothing.
+            if codec and path.stat().st_size:
+                unpacked = pa.CompressedInputStream(pa.PythonFile(self._file, mode="r"), codec)
+                self.buffer = io.BufferedReader(unpacked, 2**16)
+            else:
+                self.buffer = self._file
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file on disk that have been read."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines of the stream, without a byte order mark before the first."""
+        number = 0
+        while True:
+            number += 1
+            with reading(self.path):
+                data = self.buffer.readline(MAX_ROW_BYTES)
+                complete = len(data) < MAX_ROW_BYTES or data.endswith(b"\n")
+                if not complete:
+                    self._skip_line()
+            if not data:
+                return
+            if number == 1:
+                data = data.removeprefix(b"\xef\xbb\xbf")
+            try:
+                yield Line(number, data.decode("utf-8"), complete, repaired=False)
+            except UnicodeDecodeError:
+                yield Line(number, data.decode("utf-8", "replace"), complete, repaired=True)
+
+    def _skip_line(self) -> None:
+        while (more := self.buffer.readline(2**16)) and not more.endswith(b"\n"):
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A physical line of a text file.
+
+    Attributes
+    ----------
+    number
+        Counted from 1.
+    text
+        With its line end; bytes that are not UTF-8 are replaced by U+FFFD.
+    complete
+        False where the line was longer than `MAX_ROW_BYTES` and `text` is only its start.
+    repaired
+        Whether bytes were replaced.
+    """
+
+    number: int
+    text: str
+    complete: bool
+    repaired: bool
+
+
+def check_encoding(path: Path) -> None:
+    """Refuse a text file that is plainly not UTF-8, before thousands of posts are scored as gibberish.
+
+    A few bad bytes are no reason: they are replaced where they stand.
+
+    Raises
+    ------
+    InputError
+        If the first 256 KiB are UTF-16, or more than 1 % of them is not UTF-8.
+    """
+    stream = ByteStream(path)
+    try:
+        with reading(path):
+            sample = stream.buffer.read(2**18)
+    finally:
+        stream.close()
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{path} is UTF-16; make it UTF-8 first: iconv -f UTF-16 -t UTF-8 '{path}' > utf8-{path.name}")
+    decoded = sample.decode("utf-8", "replace")
+    # The sample may end within a character; that is one replacement, not a fault.
+    if decoded.count("�") > 1 + len(sample) // 100:
+        raise InputError(
+            f"{path} is not UTF-8; make it UTF-8 first, with its true encoding (often GB18030 or BIG5): "
+            f"iconv -f GB18030 -t UTF-8 '{path}' > utf8-{path.name}"
+        )
+    if "\r" in decoded and "\n" not in decoded:
+        raise InputError(f"{path} ends its lines with a bare carriage return; change them: tr '\\r' '\\n'.")

@@ -1,0 +1,114 @@
+"""Writers: scored posts as Parquet, JSON Lines or CSV, one batch after another."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from narratrace.inference.archives.cells import neutralise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+ScoreFormat = Literal["parquet", "jsonl", "csv"]
+
+# Line ends of Unicode that JSON leaves as they are, though many programs split lines at them.
+_LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+class ScoreWriter(Protocol):
+    """The contract of an output format."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of a batch."""
+        ...
+
+    def close(self) -> None:
+        """Write what is pending and close the file; nothing happens the second time."""
+        ...
+
+
+def open_writer(form: ScoreFormat, path: Path, schema: pa.Schema) -> ScoreWriter:
+    """Start a file of scored posts, replacing what was at `path`."""
+    return {"parquet": ParquetScoreWriter, "jsonl": JsonLinesScoreWriter, "csv": CsvScoreWriter}[form](path, schema)
+
+
+class ParquetScoreWriter:
+    """Scored posts as Parquet, compressed with zstd."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of a batch."""
+        self._writer.write_batch(batch)
+
+    def close(self) -> None:
+        """Write the index and close the file."""
+        self._writer.close()
+
+
+class JsonLinesScoreWriter:
+    """Scored posts as JSON Lines: times as ISO 8601, probabilities with 6 decimals."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._names = schema.names
+        self._file = path.open("w", encoding="utf-8", newline="\n")
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of a batch."""
+        for row in _rows(batch):
+            line = json.dumps(dict(zip(self._names, row, strict=True)), ensure_ascii=False)
+            self._file.write(line.translate(_LINE_ENDS) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class CsvScoreWriter:
+    """Scored posts as CSV (UTF-8): lists joined by ``|``, and no cell that a spreadsheet would run as a formula."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(map(neutralise, schema.names))
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of a batch."""
+        self._writer.writerows(map(_cell, row) for row in _rows(batch))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        value = "|".join(value)
+    return neutralise(value) if isinstance(value, str) else value
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[tuple[object, ...]]:
+    """Rows of plain Python values, as text formats need them."""
+    columns = []
+    for column in batch.columns:
+        values = column.to_pylist()
+        if pa.types.is_floating(column.type):
+            values = [round(value, 6) for value in values]
+        elif pa.types.is_timestamp(column.type):
+            values = [value and _iso(value) for value in values]
+        columns.append(values)
+    return zip(*columns, strict=True)
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
