@@ -1,0 +1,1 @@
+"""narratrace: which disinformation narratives a post advances, and which posts are the same copypasta."""

@@ -1,0 +1,1 @@
+"""The ``narratrace`` command: one file per command."""

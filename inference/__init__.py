@@ -1,0 +1,1 @@
+"""The inference floor: classifying posts and scoring archives."""

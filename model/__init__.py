@@ -1,0 +1,1 @@
+"""The model floor: encoder, heads, text normalisation, taxonomy, artefact and backends."""

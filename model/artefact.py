@@ -1,0 +1,263 @@
+"""The artefact: a folder that carries a whole decision (weights, taxonomy, thresholds, calibration, card, hashes).
+
+::
+
+    manifest.json                what is in the folder, with the SHA-256 of every other file
+    taxonomy.yaml                the narratives
+    README.md                    the card
+    encoder/                     a sentence-transformers folder: weights (fp16 safetensors) and tokenizer
+    heads.safetensors            the narrative and stance heads
+    onnx/model-int8.onnx         encoder and heads in one graph, for inference without torch
+
+Nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from narratrace.model.errors import ArtefactError
+from narratrace.model.taxonomy import Taxonomy
+
+BUILTIN = Path(__file__).resolve().parent / "builtin" / "hong_kong_2019"
+"""The artefact that ships with narratrace."""
+
+FORMAT = 1
+"""Version of the folder's layout; an artefact of another version is refused."""
+
+MANIFEST = "manifest.json"
+TAXONOMY = "taxonomy.yaml"
+CARD = "README.md"
+ENCODER = "encoder"
+TOKENIZER = "encoder/tokenizer.json"
+HEADS = "heads.safetensors"
+ONNX_FILES = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model-int8.onnx"}
+"""The graph of each ONNX backend; the backend ``torch`` needs the encoder folder and the heads."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileRecord(_Part):
+    """One file of the artefact."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(description="SHA-256 of the content, hexadecimal.")
+    size: int = Field(ge=0, description="Size in bytes.")
+
+
+class Base(_Part):
+    """The encoder that was fine-tuned."""
+
+    name: str = Field(description="Where the encoder came from, for example intfloat/multilingual-e5-small.")
+    licence: str = Field(description="Its licence.")
+    vocabulary: int = Field(gt=0, description="Number of pieces of the (trimmed) vocabulary.")
+
+
+class Calibration(_Part):
+    """Platt scaling with the stance as a second witness: score = sigmoid(slope * z + stance * z_A + intercept).
+
+    ``z`` is the narrative's logit and ``z_A`` the log-odds of the stance "advances". Fitted on out-of-fold logits
+    (Platt 1999, "Probabilistic outputs for support vector machines").
+    """
+
+    slope: float = Field(ge=0, description="Weight of the narrative's logit; not negative, so order is kept.")
+    stance: float = Field(ge=0, description="Weight of the log-odds of the stance 'advances'.")
+    intercept: float = Field(description="Added constant.")
+
+
+class Threshold(_Part):
+    """From which score a post gets a narrative as a label."""
+
+    default: float | None = Field(ge=0, le=1, description="For every language without its own; null: none is promised.")
+    by_language: dict[str, Annotated[float, Field(ge=0, le=1)] | None] = Field(
+        default_factory=dict, description="Own thresholds of single languages; null: none is promised."
+    )
+
+    def of(self, language: str) -> float | None:
+        """Threshold for a language, or None where none is promised."""
+        return self.by_language.get(language, self.default)
+
+
+class Manifest(_Part):
+    """Content of ``manifest.json``."""
+
+    format: Literal[1] = Field(description="Version of the folder's layout.")
+    id: str = Field(description="Name of this very artefact: taxonomy, then the start of a hash over everything.")
+    created: datetime = Field(description="When it was made, UTC.")
+    narratrace: str = Field(description="Version of narratrace that made it.")
+    base: Base
+    taxonomy: str = Field(description="Id and version of the taxonomy.")
+    narratives: tuple[str, ...] = Field(min_length=1, description="Narrative ids in the order of the model's outputs.")
+    stances: tuple[str, ...] = Field(description="Stances in the order of the model's outputs.")
+    languages: tuple[str, ...] = Field(
+        description="Languages that it was trained for; posts in others get scores but no labels."
+    )
+    max_tokens: int = Field(gt=2, description="Longer posts are cut here and marked as truncated.")
+    calibration: dict[str, Calibration]
+    thresholds: dict[str, Threshold]
+    metrics: dict[str, Any] = Field(description="What was measured when it was made, and on what.")
+    files: dict[str, FileRecord] = Field(description="Every other file, by its path in the folder.")
+
+
+class Artefact:
+    """A verified artefact folder.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    manifest
+        Its checked :class:`Manifest`.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path | None = None) -> Artefact:
+        """Open a folder and verify every file in it against the manifest.
+
+        Parameters
+        ----------
+        path
+            The artefact folder; None opens the built-in one.
+
+        Raises
+        ------
+        ArtefactError
+            No such folder, no or an unreadable manifest, another format, or a file that is missing, truncated,
+            edited or not listed. The message names the file.
+        """
+        folder = BUILTIN if path is None else Path(path)
+        if not folder.is_dir():
+            raise ArtefactError(f"There is no artefact folder {folder}.")
+        manifest = _read_manifest(folder / MANIFEST)
+        _verify(folder, manifest)
+        return cls(folder, manifest)
+
+    @property
+    def id(self) -> str:
+        """Name of this very artefact; every prediction carries it."""
+        return self.manifest.id
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The narratives."""
+        return Taxonomy.load(self.path / TAXONOMY)
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Backends that this artefact has the files for."""
+        have = [name for name, file in ONNX_FILES.items() if file in self.manifest.files]
+        return (*have, "torch") if HEADS in self.manifest.files else tuple(have)
+
+    def file(self, name: str) -> Path:
+        """Path of a file of the artefact; :class:`ArtefactError` where it has none of that name."""
+        if name not in self.manifest.files:
+            raise ArtefactError(f"The artefact {self.path} holds no {name}.")
+        return self.path / name
+
+
+def save_artefact(out: Path, fill: Callable[[Path], None], **fields: Any) -> Artefact:
+    """Make an artefact folder in one step: it appears complete under its name, or not at all.
+
+    Parameters
+    ----------
+    out
+        The folder to make; an artefact that is already there is replaced, any other folder is left alone.
+    fill
+        Called with an empty folder; writes every file except the manifest into it.
+    **fields
+        Fields of :class:`Manifest` other than ``format``, ``id``, ``created`` and ``files``.
+
+    Raises
+    ------
+    ArtefactError
+        ``out`` exists and is no artefact.
+    """
+    if out.exists() and not (out / MANIFEST).is_file() and any(out.iterdir()):
+        raise ArtefactError(f"{out} exists and is not an artefact: choose another folder or remove it.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        folder = Path(scratch) / "artefact"
+        folder.mkdir()
+        fill(folder)
+        files = {name: _record(folder / name) for name in _names(folder)}
+        draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC).replace(microsecond=0), files=files, **fields)
+        manifest = draft.model_copy(update={"id": _identify(draft)})
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        old = Path(scratch) / "replaced"
+        if out.exists():
+            os.replace(out, old)
+        os.replace(folder, out)
+        shutil.rmtree(old, ignore_errors=True)
+    return Artefact.open(out)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"Cannot read {path}: is this folder a narratrace artefact?") from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise ArtefactError(
+            f"{path} is damaged or of another version of narratrace: {field}: {first['msg']}."
+        ) from error
+    if manifest.id != _identify(manifest):
+        raise ArtefactError(f"{path} was changed: its id {manifest.id} does not fit its content.")
+    return manifest
+
+
+def _identify(manifest: Manifest) -> str:
+    """Name an artefact by all that decides a prediction, not by when it was made: the same training, the same id."""
+    digest = hashlib.sha256(manifest.model_dump_json(exclude={"id", "created"}).encode()).hexdigest()
+    return f"{manifest.taxonomy.partition('@')[0]}-{digest[:12]}"
+
+
+def _verify(folder: Path, manifest: Manifest) -> None:
+    for name, record in manifest.files.items():
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise ArtefactError(f"{folder / MANIFEST} lists {name}, which is not inside the artefact.")
+        path = folder / name
+        if not path.is_file():
+            raise ArtefactError(f"The artefact's file {path} is missing.")
+        size = path.stat().st_size
+        if size != record.size:
+            raise ArtefactError(f"The artefact's file {path} has {size} bytes where its manifest says {record.size}.")
+        if _sha256(path) != record.sha256:
+            raise ArtefactError(f"The artefact's file {path} was changed: its SHA-256 is not the manifest's.")
+    foreign = sorted(set(_names(folder)) - set(manifest.files) - {MANIFEST})
+    if foreign:
+        raise ArtefactError(f"The file {folder / foreign[0]} does not belong to the artefact: remove it.")
+
+
+def _names(folder: Path) -> list[str]:
+    """Files below a folder as POSIX paths; hidden ones (.DS_Store) are nobody's and are never read."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts))
+
+
+def _record(path: Path) -> FileRecord:
+    return FileRecord(sha256=_sha256(path), size=path.stat().st_size)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

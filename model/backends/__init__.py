@@ -1,0 +1,1 @@
+"""Backends: the ways to run an artefact's forward pass."""

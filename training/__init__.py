@@ -1,0 +1,1 @@
+"""The training floor: labelled data, folds, trainer, calibration, thresholds."""

@@ -1,0 +1,89 @@
+"""Settings of a training run; ``configs/training/*.yaml`` holds commented ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from narratrace.model.settings import Settings
+
+
+class DataSettings(Settings):
+    """Which posts to learn from."""
+
+    train: tuple[Path, ...] = Field(min_length=1, description="JSONL files of labelled posts to learn from.")
+    synthetic: tuple[Path, ...] = Field(
+        default=(), description="More posts to learn from that never count in thresholds or figures, such as rewritten ones."
+    )
+    dev: dict[str, Path] = Field(
+        default_factory=dict, description="Named files of labelled posts that are only measured on, never learnt from."
+    )
+    languages: tuple[str, ...] = Field(
+        min_length=1, description="Languages that the artefact answers for; posts in others get no labels."
+    )
+
+
+class AugmentationSettings(Settings):
+    """How often a post is changed, at random and anew each time, before the model sees it."""
+
+    strip_punctuation: float = Field(ge=0, le=1, description="Probability of losing punctuation and symbols.")
+    strip_digits: float = Field(ge=0, le=1, description="Probability of losing its digits.")
+    lower_case: float = Field(ge=0, le=1, description="Probability of losing its capital letters.")
+    change_script: float = Field(ge=0, le=1, description="Probability of Chinese changing script by OpenCC.")
+    crop: float = Field(ge=0, le=1, description="Probability of losing up to a third of a long post at either end.")
+    mask_tokens: float = Field(ge=0, lt=1, description="Share of tokens replaced by the mask token.")
+
+
+class OptimiserSettings(Settings):
+    """How the weights move."""
+
+    epochs: float = Field(gt=0, description="Passes over the posts.")
+    batch_size: int = Field(gt=0, description="Posts per step.")
+    learning_rate: float = Field(gt=0, description="Peak rate of the encoder's last layer.")
+    head_learning_rate: float = Field(gt=0, description="Peak rate of the heads, which start from nothing.")
+    layer_decay: float = Field(gt=0, le=1, description="Each layer down learns this much slower than the one above it.")
+    train_embeddings: bool = Field(description="Whether word embeddings learn too; frozen ones keep rare words in place.")
+    warmup: float = Field(ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    weight_decay: float = Field(ge=0, description="AdamW's weight decay.")
+    average: float = Field(
+        ge=0, lt=1, description="Decay of the moving average of the weights that is kept at the end; 0: none is kept."
+    )
+
+
+class LossSettings(Settings):
+    """What is asked of the network."""
+
+    stance: float = Field(ge=0, description="Weight of the stance's cross-entropy beside the narratives' loss.")
+    positive_weight_power: float = Field(
+        ge=0, le=1, description="Positives of a rare narrative weigh (negatives / positives) to this power."
+    )
+    positive_weight_limit: float = Field(ge=1, description="... but at most this much.")
+    dropout: float = Field(ge=0, lt=1, description="Dropout before the heads.")
+    hidden_dropout: float = Field(ge=0, lt=1, description="Dropout within the encoder's layers (attention has none).")
+
+
+class ThresholdSettings(Settings):
+    """How thresholds and calibration are fitted."""
+
+    folds: int = Field(ge=2, description="Cross-validation folds; related posts share a fold.")
+    smoothing: float = Field(
+        ge=0, description="Pseudo-posts that pull a narrative's threshold to the common one; rare narratives move most."
+    )
+
+
+class TrainingSettings(Settings):
+    """A whole training run."""
+
+    taxonomy: str = Field(description="Id of a shipped taxonomy, or the path of a YAML file.")
+    base: str = Field(description="Encoder to start from: a folder, or a Hugging Face id.")
+    base_name: str = Field(description="Name of the encoder, written into the artefact.")
+    base_licence: str = Field(description="Licence of the encoder, written into the artefact.")
+    max_tokens: int = Field(gt=2, le=512, description="Longer posts are cut here, in training and in inference.")
+    seed: int = Field(ge=0, description="Seed of everything random.")
+    threads: int = Field(gt=0, description="CPU threads of one training; one is fastest on few, busy cores.")
+    data: DataSettings
+    augmentation: AugmentationSettings
+    optimiser: OptimiserSettings
+    loss: LossSettings
+    thresholds: ThresholdSettings
