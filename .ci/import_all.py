@@ -1,0 +1,27 @@
+"""Import every module of the installed narratrace, with our own deprecation warnings as errors.
+
+A module may fail only for want of a package of the extra [train]; tests/test_floors.py says which modules may need one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import warnings
+
+import narratrace
+
+EXTRAS = {"accelerate", "datasets", "onnx", "onnxscript", "sentence_transformers", "sklearn", "torch", "transformers"}
+
+warnings.filterwarnings("error", category=DeprecationWarning, module=r"narratrace(\.|$)")
+imported, waiting = 0, []
+for module in pkgutil.walk_packages(narratrace.__path__, "narratrace."):
+    try:
+        importlib.import_module(module.name)
+        imported += 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS:
+            raise
+        waiting.append(module.name)
+print(f"Imported {imported} modules; {len(waiting)} need the extra [train]: {', '.join(waiting) or 'none'}.")
