@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from narratrace.configs import CONFIGS
 from narratrace.model.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 STANCES = ("A", "R", "C", "N")
 """The stances of a whole post towards the taxonomy's themes, in the order of every stance array."""
@@ -90,7 +93,7 @@ class Taxonomy(_Model):
                     f"narrative '{narrative.id}', field 'examples' has no post in {', '.join(missing)}; "
                     "give at least one for each of the taxonomy's languages"
                 )
-            used = {
+            used: dict[str, Iterable[str]] = {
                 "titles": narrative.titles,
                 "examples": narrative.examples,
                 "counter_examples": [example.language for example in narrative.counter_examples],
@@ -157,9 +160,8 @@ class Taxonomy(_Model):
         path
             The file to write; it is replaced if it exists. Comments of the file it was loaded from are not kept.
         """
-        text = yaml.safe_dump(
-            self.model_dump(mode="json", exclude_defaults=True), allow_unicode=True, sort_keys=False, width=120
-        )
+        raw = self.model_dump(mode="json", exclude_defaults=True)
+        text = yaml.dump(raw, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=120)
         Path(path).write_text(text, encoding="utf-8", newline="\n")
 
     @property
@@ -197,6 +199,17 @@ class _Loader(yaml.SafeLoader):
                     raise yaml.MarkedYAMLError(problem=f"'{key.value}' is given twice", problem_mark=key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, which also escapes the Unicode line ends that it would otherwise fold and lose."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = '"' if any(mark in data for mark in "\x85\u2028\u2029") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from narratrace.configs import CONFIGS
 from narratrace.model.errors import SettingsError
 from narratrace.model.taxonomy import STANCE_NAMES, STANCES, Taxonomy
 
-if TYPE_CHECKING:
-    from pathlib import Path
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 NARRATIVE_IDS = (
     "protesters_terrorists",
@@ -116,6 +118,19 @@ def test_hong_kong_counter_examples_cover_reports_counters_and_unrelated_posts()
         assert {"R", "C", "N"} <= {example.stance for example in narrative.counter_examples}, narrative.id
 
 
+def test_the_documentation_lists_the_narratives_as_shipped() -> None:
+    text = (DOCS / "taxonomy.md").read_text(encoding="utf-8")
+    listed = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in text.splitlines() if line[:3] == "| `"]
+    shipped = [(f"`{narrative.id}`", narrative.title) for narrative in Taxonomy.load("hong_kong_2019").narratives]
+    assert [row for row in listed if row[0].strip("`") in NARRATIVE_IDS] == shipped
+
+
+def test_the_documented_example_is_a_taxonomy(tmp_path: Path) -> None:
+    text = (DOCS / "taxonomy.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert Taxonomy.load(tmp_path / "mine.yaml").narrative_ids == ("vaccine_microchips",)
+
+
 def test_every_field_of_the_schema_is_described() -> None:
     schema = Taxonomy.model_json_schema()
     for model in (schema, *schema["$defs"].values()):
@@ -134,6 +149,17 @@ def test_dump_and_load_give_an_equal_taxonomy(tmp_path: Path, shipped: bool) -> 
     taxonomy.dump(tmp_path / "copy.yaml")
     assert Taxonomy.load(tmp_path / "copy.yaml") == taxonomy
     assert Taxonomy.load(str(tmp_path / "copy.yaml")).narrative_ids == taxonomy.narrative_ids
+
+
+@example(post="a\x85b\u2028c")
+@given(post=st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text.strip()))
+def test_any_post_survives_dump_and_load(tmp_path_factory: pytest.TempPathFactory, post: str) -> None:
+    raw = copy.deepcopy(SMALL)
+    raw["narratives"][0]["examples"]["en"] = [post]
+    taxonomy = Taxonomy.model_validate(raw)
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    taxonomy.dump(path)
+    assert Taxonomy.load(path) == taxonomy
 
 
 def test_dumped_yaml_is_readable(tmp_path: Path) -> None:
@@ -158,14 +184,14 @@ def test_lookup_by_id() -> None:
 
 
 def test_unknown_narrative_names_the_nearest() -> None:
-    with pytest.raises(SettingsError, match=r"no narrative 'police_hero'; did you mean 'police_heroes'\?"):
+    with pytest.raises(SettingsError, match=r"no narrative 'police_hero'; the nearest is 'police_heroes'\.$"):
         Taxonomy.load("hong_kong_2019")["police_hero"]
     with pytest.raises(SettingsError, match="choose one of bridge_unsafe, bridge_bribes"):
         Taxonomy.model_validate(SMALL)["xyz"]
 
 
 def test_unknown_shipped_taxonomy_names_the_nearest() -> None:
-    with pytest.raises(SettingsError, match=r"'hongkong_2019' is shipped; did you mean 'hong_kong_2019'\?"):
+    with pytest.raises(SettingsError, match=r"'hongkong_2019' is shipped; the nearest is 'hong_kong_2019', or give"):
         Taxonomy.load("hongkong_2019")
 
 
