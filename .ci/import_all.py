@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import sys
 import warnings
 
 import narratrace
-
-EXTRAS = {"accelerate", "datasets", "onnx", "onnxscript", "sentence_transformers", "sklearn", "torch", "transformers"}
 
 warnings.filterwarnings("error", category=DeprecationWarning, module=r"narratrace(\.|$)")
 imported, waiting = 0, []
@@ -21,7 +18,9 @@ for module in pkgutil.walk_packages(narratrace.__path__, "narratrace."):
         importlib.import_module(module.name)
         imported += 1
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRAS:
+        if not module.name.startswith(("narratrace.training.", "narratrace.model.")) or "narratrace" in (
+            error.name or ""
+        ):
             raise
         waiting.append(module.name)
 print(f"Imported {imported} modules; {len(waiting)} need the extra [train]: {', '.join(waiting) or 'none'}.")
