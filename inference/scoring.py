@@ -37,12 +37,12 @@ class ScoringSettings(Settings):
     mapping: dict[str, str] = Field(
         default_factory=dict, description="Post column to the archive's column, for layouts that are not recognised."
     )
-    format: ScoreFormat = Field("parquet", description="Format of the scores: parquet, jsonl or csv.")
-    text: bool = Field(True, description="Whether the scores repeat the text of each post.")
-    limit: int | None = Field(None, ge=1, description="Stop after this many posts; null scores them all.")
-    batch_size: int = Field(2048, ge=1, description="Posts handed to the classifier at once.")
-    artefact: Path | None = Field(None, description="Artefact folder; null is the one that narratrace ships.")
-    backend: str = Field("onnx-int8", description="What computes the scores: onnx-int8, onnx or torch.")
+    format: ScoreFormat = Field(default="parquet", description="Format of the scores: parquet, jsonl or csv.")
+    text: bool = Field(default=True, description="Whether the scores repeat the text of each post.")
+    limit: int | None = Field(default=None, ge=1, description="Stop after this many posts; null scores them all.")
+    batch_size: int = Field(default=2048, ge=1, description="Posts handed to the classifier at once.")
+    artefact: Path | None = Field(default=None, description="Artefact folder; null is the one that narratrace ships.")
+    backend: str = Field(default="onnx-int8", description="What computes the scores: onnx-int8, onnx or torch.")
 
 
 class BatchClassifier(Protocol):
@@ -132,15 +132,16 @@ def score_archive(
     tally = Tally()
     started_at, start = datetime.now(UTC), time.perf_counter()
     try:
-        for batch in read_ahead(archive.read(settings.batch_size, settings.limit)):
-            results.write_rejects(batch.rejects)
-            tally.add_batch(batch)
-            if batch.posts.num_rows:
-                _score(batch.posts, classifier, settings, results, tally)
-            if on_progress:
-                done = max(batch.bytes_read / archive.size, tally.posts / (settings.limit or np.inf))
-                seconds = time.perf_counter() - start
-                on_progress(ScoringProgress(tally.posts, results.rejects_written, min(done, 1.0), seconds))
+        with contextlib.closing(read_ahead(archive.read(settings.batch_size, settings.limit))) as batches:
+            for batch in batches:
+                results.write_rejects(batch.rejects)
+                tally.add_batch(batch)
+                if batch.posts.num_rows:
+                    _score(batch.posts, classifier, settings, results, tally)
+                if on_progress:
+                    done = max(batch.bytes_read / archive.size, tally.posts / (settings.limit or np.inf))
+                    seconds = time.perf_counter() - start
+                    on_progress(ScoringProgress(tally.posts, results.rejects_written, min(done, 1.0), seconds))
         if not tally.posts:  # the file of scores has its columns even where no post is
             _score(posts_to_batch([]), classifier, settings, results, tally)
     except BaseException as error:

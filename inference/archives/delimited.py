@@ -28,7 +28,7 @@ class DelimitedReader:
     -----
     ``csv.reader`` alone lets one unclosed quote swallow the rest of the file. Here a record that turns out
     unreadable gives up its first line only; the lines after it are read again as records of their own.
-    The bytes read again are limited to a multiple of those read, so that hostile quoting cannot make this slow.
+    No more is read again than is read, so that hostile quoting cannot make this slow.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,7 +131,7 @@ class _Records:
         """Reject the record being read and start again at its second line."""
         first, *rest = self._taken
         size = self._size - len(first.text)
-        if self._reread + size <= 4 * self._read + MAX_ROW_BYTES:
+        if self._reread + size <= self._read + MAX_ROW_BYTES:
             self._reread += size
             self._ahead.extendleft(reversed(rest))
             detail = "the quote that it opens is not closed as it should be" if rest else problem

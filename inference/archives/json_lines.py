@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ class JsonLinesReader:
                     break
         finally:
             stream.close()
-        if not keys and first.startswith("["):
+        if re.match(r"\[\s*(\{|$)", first):
             raise InputError(
                 f"{self._path} is one JSON array; make it JSON Lines first: jq -c '.[]' '{self._path}' > posts.jsonl"
             )

@@ -35,7 +35,7 @@ class ParquetReader:
         with reading(path):
             self._unpacked = _unpack(path) if path.suffix.lower() in CODECS else None
             # Without pre_buffer a row group is read page by page, not held whole in memory.
-            self._file = pq.ParquetFile(self._unpacked or path, pre_buffer=False)
+            self._file = pq.ParquetFile(self._unpacked or path, pre_buffer=False, page_checksum_verification=True)
             schema = self._file.schema_arrow
         self.columns: tuple[str, ...] = tuple(
             name
@@ -66,7 +66,7 @@ class ParquetReader:
                 batch = next(batches, None)
             if batch is None:
                 return
-            columns = []
+            columns: list[list[object]] = []
             for name in wanted:
                 if name is None:
                     columns.append([None] * batch.num_rows)

@@ -7,16 +7,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 Item = TypeVar("Item")
 
 
-def read_ahead(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
+def read_ahead(items: Iterator[Item], depth: int = 2) -> Generator[Item, None, None]:
     """Yield the items of an iterator, keeping up to `depth` of them ready.
 
     One thread does all the reading, so the iterator is never entered twice at a time. What it raises is raised
-    here, after the items before it. Leaving the loop early, Ctrl-C included, ends the thread.
+    here, after the items before it. Closing the generator ends the thread.
     """
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 """Compression by file suffix."""
+
+_NOT_ASCII = re.compile("[^\0-\x7f]")
 
 
 @contextmanager
@@ -113,12 +116,13 @@ class Line:
 def check_encoding(path: Path) -> None:
     """Refuse a text file that is plainly not UTF-8, before thousands of posts are scored as gibberish.
 
-    A few bad bytes are no reason: they are replaced where they stand.
+    Some bad bytes are no reason: they are replaced where they stand.
 
     Raises
     ------
     InputError
-        If the first 256 KiB are UTF-16, or more than 1 % of them is not UTF-8.
+        If it is UTF-16, ends its lines with a bare carriage return, or what is not ASCII in its first 256 KiB is
+        mostly not UTF-8 either.
     """
     stream = ByteStream(path)
     try:
@@ -129,8 +133,8 @@ def check_encoding(path: Path) -> None:
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{path} is UTF-16; make it UTF-8 first: iconv -f UTF-16 -t UTF-8 '{path}' > utf8-{path.name}")
     decoded = sample.decode("utf-8", "replace")
-    # The sample may end within a character; that is one replacement, not a fault.
-    if decoded.count("�") > 1 + len(sample) // 100:
+    bad = decoded.count("�")
+    if bad >= 64 and bad > len(sample) / 50 and bad > len(_NOT_ASCII.findall(decoded)) / 2:
         raise InputError(
             f"{path} is not UTF-8; make it UTF-8 first, with its true encoding (often GB18030 or BIG5): "
             f"iconv -f GB18030 -t UTF-8 '{path}' > utf8-{path.name}"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from narratrace.inference.archives.cells import neutralise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -32,11 +32,6 @@ class ScoreWriter(Protocol):
     def close(self) -> None:
         """Write what is pending and close the file; nothing happens the second time."""
         ...
-
-
-def open_writer(form: ScoreFormat, path: Path, schema: pa.Schema) -> ScoreWriter:
-    """Start a file of scored posts, replacing what was at `path`."""
-    return {"parquet": ParquetScoreWriter, "jsonl": JsonLinesScoreWriter, "csv": CsvScoreWriter}[form](path, schema)
 
 
 class ParquetScoreWriter:
@@ -87,6 +82,19 @@ class CsvScoreWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+WRITERS: dict[ScoreFormat, Callable[[Path, pa.Schema], ScoreWriter]] = {
+    "parquet": ParquetScoreWriter,
+    "jsonl": JsonLinesScoreWriter,
+    "csv": CsvScoreWriter,
+}
+"""The writer of each format."""
+
+
+def open_writer(form: ScoreFormat, path: Path, schema: pa.Schema) -> ScoreWriter:
+    """Start a file of scored posts, replacing what was at `path`."""
+    return WRITERS[form](path, schema)
 
 
 def _cell(value: object) -> object:

@@ -1,0 +1,437 @@
+"""Archives of every format, good and bad: no row is lost, and none is misread."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narratrace.inference.archives.archive import Archive, PostBatch, Reject
+from narratrace.inference.archives.rows import MAX_ROW_BYTES
+from narratrace.inference.posts import POST_SCHEMA
+from narratrace.model.errors import InputError
+
+POSTS = [
+    {
+        "id": "0001040000000000000001",
+        "account_id": "007",
+        "text": '香港，“加油”！\n第二行, 有逗號 "和引號"',
+        "created_at": "2019-08-24 08:40",
+        "is_repost": "True",
+        "language": "zh",
+    },
+    {
+        "id": "1040000000000000002",
+        "account_id": "-12",
+        "text": "RT @a: plain 🎉",
+        "created_at": "2019-08-25 00:00",
+        "is_repost": "False",
+        "language": "en",
+    },
+]
+
+
+def as_csv(posts: list[dict[str, str]], delimiter: str = ",") -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, POSTS[0], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(posts)
+    return text.getvalue().encode()
+
+
+def as_jsonl(posts: list[dict[str, str]]) -> bytes:
+    return "".join(json.dumps(post, ensure_ascii=False) + "\n" for post in posts).encode()
+
+
+def as_parquet(posts: list[dict[str, str]]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(posts), sink)
+    return sink.getvalue()
+
+
+def zstd(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+FORMATS: dict[str, Callable[[list[dict[str, str]]], bytes]] = {
+    "csv": as_csv,
+    "tsv": lambda posts: as_csv(posts, "\t"),
+    "jsonl": as_jsonl,
+    "parquet": as_parquet,
+}
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
+
+
+def read(*inputs: str | Path, size: int = 100, mapping: dict[str, str] | None = None) -> tuple[list[Any], list[Reject]]:
+    """All posts and rejects of an archive; every row is one or the other."""
+    batches = list(Archive.open(inputs, mapping).read(size))
+    posts = [post for batch in batches for post in batch.posts.to_pylist()]
+    rejects = [reject for batch in batches for reject in batch.rejects]
+    assert sum(batch.rows_read for batch in batches) == len(posts) + len(rejects)
+    return posts, rejects
+
+
+def reasons(rejects: list[Reject]) -> list[tuple[int, str]]:
+    return [(reject.line, reject.reason) for reject in rejects]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_every_format_gives_the_same_posts(tmp_path: Path, form: str, compression: str) -> None:
+    path = tmp_path / f"posts.{form}{compression}"
+    path.write_bytes(COMPRESSIONS[compression](FORMATS[form](POSTS)))
+    posts, rejects = read(path)
+    assert rejects == []
+    assert posts == [
+        POSTS[0] | {"created_at": datetime(2019, 8, 24, 8, 40, tzinfo=UTC), "is_repost": True},
+        POSTS[1] | {"created_at": datetime(2019, 8, 25, tzinfo=UTC), "is_repost": False},
+    ]
+
+
+def test_batches_have_the_post_columns(tmp_path: Path) -> None:
+    (tmp_path / "posts.jsonl").write_bytes(as_jsonl(POSTS * 5))
+    batches = list(Archive.open([tmp_path]).read(4))
+    assert [batch.posts.num_rows for batch in batches] == [4, 4, 2]
+    assert all(batch.posts.schema == POST_SCHEMA for batch in batches)
+    assert [batch.bytes_read for batch in batches][-1] == (tmp_path / "posts.jsonl").stat().st_size
+
+
+# What hypothesis may put in a text: any character but the surrogates, which no UTF-8 file can hold.
+any_text = st.text(max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.fixed_dictionaries(dict.fromkeys(POSTS[0], any_text)), min_size=1, max_size=6))
+@pytest.mark.parametrize("form", FORMATS)
+def test_any_text_comes_through_any_format(form: str, posts: list[dict[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"posts.{form}")
+        path.write_bytes(FORMATS[form](posts))
+        found, rejects = read(path)
+    expected = [post["text"].replace("\0", "�") for post in posts if post["text"].replace("\0", "�").strip()]
+    assert [post["text"] for post in found] == expected
+    assert {reject.reason for reject in rejects} <= {"empty text"}
+
+
+hostile_line = st.binary(max_size=6) | st.sampled_from(
+    [b'"', b'a,"', b'""', b'"a",b', b"a,b", b'{"text": "a"}', b'{"text": "\\ud800"}', b"[]", b"{", b"\xff\xfe", b"\r"]
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@settings(max_examples=150, deadline=None)
+@given(lines=st.lists(hostile_line, max_size=10))
+def test_no_bytes_crash_a_reader_or_lose_a_row(suffix: str, lines: list[bytes]) -> None:
+    header = b"id,text" if suffix == ".csv" else b'{"id": "x", "text": "first"}'
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"posts{suffix}")
+        path.write_bytes(b"\n".join([header, *lines, b""]))
+        posts, rejects = read(path)
+    for post in posts:
+        assert post["text"].strip()
+        post["text"].encode("utf-8")
+    places = [reject.line for reject in rejects]
+    assert places == sorted(set(places))
+
+
+def test_ids_that_are_missing_name_the_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text,id\n"one\nstill one",\ntwo,\nthree,x3\n')
+    posts, _ = read(tmp_path / "a.csv")
+    assert [post["id"] for post in posts] == ["a.csv:2", "a.csv:4", "x3"]
+
+
+def test_numbers_as_ids(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": 1040000000000000001, "text": "a"}\n{"id": 1.04e+18, "text": "b"}\n')
+    table = pa.table({"id": pa.array([1040000000000000001], pa.int64()), "text": ["c"]})
+    pq.write_table(table, tmp_path / "b.parquet")
+    (tmp_path / "c.csv").write_text("id,text\n007,d\n1.04E+18,e\n")
+    batches = list(Archive.open([tmp_path]).read(100))
+    assert batches[0].posts["id"].to_pylist() == [
+        "1040000000000000001",
+        "1.04e+18",
+        "1040000000000000001",
+        "007",
+        "1.04E+18",
+    ]
+    assert batches[0].oddities["id rounded"] == 2
+
+
+def test_hostile_json_lines(tmp_path: Path) -> None:
+    lines = [
+        b'\xef\xbb\xbf{"id": "1", "text": "good"}\r',
+        b"",
+        b'{"id": "2", "text": "cut off',
+        b'["id", "text"]',
+        b'{"id": "3"}',
+        b'{"id": "4", "text": null}',
+        b'{"id": "5", "text": "  "}',
+        b'{"id": "6", "text": 12}',
+        b'{"id": "7", "text": ["a"]}',
+        b'{"id": "8", "text": "lone \\ud83d surrogate", "created_at": "never"}',
+        b'{"id": "9", "text": "bad \xff byte"}',
+        b'{"id": "10", "text": "nul \\u0000 here"}',
+        b"\x00\x00\x00\x00",
+        b'{"id": ' + b"9" * 5000 + b', "text": "a"}',
+        b"[" * 200_000,
+        b'{"id": "11", "text": "' + "長".encode() * 400_000 + b'"}',
+        b'{"id": "12", "text": "' + b"x" * MAX_ROW_BYTES + b'"}',
+        b'{"id": "13", "text": "last, without a line end"}',
+    ]
+    path = tmp_path / "posts.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    batches = list(Archive.open([path]).read(100))
+    rejects = [reject for batch in batches for reject in batch.rejects]
+    posts = [post for batch in batches for post in batch.posts.to_pylist()]
+    assert [post["id"] for post in posts] == ["1", "8", "9", "10", "11", "13"]
+    assert [post["text"] for post in posts[1:4]] == ["lone � surrogate", "bad � byte", "nul � here"]
+    assert len(posts[4]["text"]) == 400_000
+    assert sum(batch.oddities["text repaired"] for batch in batches) == 3
+    assert sum(batch.oddities["created_at unreadable"] for batch in batches) == 1
+    assert reasons(rejects) == [
+        (3, "unreadable JSON"),
+        (4, "not a JSON object"),
+        (5, "no text"),
+        (6, "no text"),
+        (7, "empty text"),
+        (8, "text is not a string"),
+        (9, "text is not a string"),
+        (13, "unreadable JSON"),
+        (14, "unreadable JSON"),
+        (15, "unreadable JSON"),
+        (17, "row too long"),
+    ]
+    assert all(len(reject.excerpt) <= 201 for reject in rejects)
+    assert sum(batch.rows_read for batch in batches) == len(posts) + len(rejects)
+
+
+def test_hostile_csv(tmp_path: Path) -> None:
+    lines = [
+        b"\xef\xbb\xbfid,text,created_at",
+        b'1,"two\r\nphysical, lines",2019-01-01',
+        b"",
+        b"2,too few",
+        b"3,too,many,fields",
+        b"4,,2019-01-01",
+        b"5,a \x00 nul,2019-01-01",
+        b"6,a \xff byte,2019-01-01",
+        b'7,"inner "quotes" not doubled",x',
+        b'8,"not closed,2019-01-01',
+        b"9,the next is safe,2019-01-01",
+        b'10,"' + b"y" * 1_000_000 + b'",2019-01-01',
+        b"11," + b"z" * MAX_ROW_BYTES + b",2019-01-01",
+        b'12,"doubled ""quotes""",2019-01-01',
+        b'13,"open at the end',
+    ]
+    path = tmp_path / "posts.csv"
+    path.write_bytes(b"\r\n".join(lines))
+    posts, rejects = read(path)
+    assert [post["id"] for post in posts] == ["1", "5", "6", "9", "10", "12"]
+    assert [post["text"] for post in posts[:4]] == ["two\r\nphysical, lines", "a � nul", "a � byte", "the next is safe"]
+    assert len(posts[4]["text"]) == 1_000_000
+    assert posts[5]["text"] == 'doubled "quotes"'
+    assert reasons(rejects) == [
+        (5, "wrong number of fields"),
+        (6, "wrong number of fields"),
+        (7, "empty text"),
+        (10, "unreadable CSV"),
+        (11, "unreadable CSV"),
+        (14, "row too long"),
+        (16, "unreadable CSV"),
+    ]
+
+
+def test_hostile_quoting_takes_linear_time(tmp_path: Path) -> None:
+    # Every line closes the quote of the one before and opens another, so that no record ever ends.
+    path = tmp_path / "posts.csv"
+    path.write_text("id,text\n" + 'a","\n' * 400_000)
+    _, rejects = read(path, size=10_000)
+    assert 1 <= len(rejects) < 20
+
+
+def test_hostile_parquet(tmp_path: Path) -> None:
+    bad_utf8 = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.array([0, 2, 5], pa.int32()).buffers()[1], pa.py_buffer(b"ok\xffbc")]
+    )
+    pq.write_table(pa.table({"text": bad_utf8}), tmp_path / "a.parquet")
+    far = pa.array([2**62, 1_566_600_000_000_000, None], pa.timestamp("us"))
+    pq.write_table(
+        pa.table({"text": pa.array(["x", None, ""], pa.dictionary(pa.int8(), pa.string())), "time": far}),
+        tmp_path / "b.parquet",
+    )
+    pq.write_table(pa.table({"text": [b"bytes", b"\xff"], "user": [{"id": 5}, None]}), tmp_path / "c.parquet")
+    pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "d.parquet")
+    posts, rejects = read(tmp_path, mapping={})
+    assert [post["text"] for post in posts] == ["ok", "�bc", "x", "bytes", "�"]
+    assert posts[2]["created_at"] is None
+    assert [(reject.file, reject.line, reject.reason) for reject in rejects] == [
+        ("b.parquet", 2, "no text"),
+        ("b.parquet", 3, "empty text"),
+        ("d.parquet", 1, "text is not a string"),
+        ("d.parquet", 2, "text is not a string"),
+    ]
+    (nested, _), _ = read(tmp_path / "c.parquet", mapping={"account_id": "user.id"})
+    assert nested["account_id"] == "5"
+
+
+def test_times_of_parquet_in_every_unit(tmp_path: Path) -> None:
+    for unit in ("s", "ms", "us", "ns"):
+        column = pa.array([datetime(2019, 8, 24, 12)], pa.timestamp(unit))
+        pq.write_table(pa.table({"text": ["a"], "time": column}), tmp_path / f"{unit}.parquet")
+    posts, _ = read(tmp_path)
+    assert [post["created_at"] for post in posts] == [datetime(2019, 8, 24, 12, tzinfo=UTC)] * 4
+
+
+@pytest.mark.parametrize(
+    "name", ["empty.csv", "empty.jsonl", "empty.csv.gz", "header.csv", "blank.jsonl", "none.parquet"]
+)
+def test_files_without_rows_have_no_posts(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "none.parquet":
+        pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
+    else:
+        path.write_text({"header.csv": "id,text\n", "blank.jsonl": "\n\n"}.get(name, ""))
+    assert read(path) == ([], [])
+
+
+def test_a_semicolon_separates_where_the_header_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id;text\n1;a, b\n")
+    posts, _ = read(tmp_path / "a.csv")
+    assert posts[0]["text"] == "a, b"
+
+
+def test_folders_globs_and_files(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.jsonl", "sub/a.jsonl", ".hidden/c.jsonl", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"text": name}) + "\n")
+    texts = [[post["text"] for post in read(*inputs)[0]] for inputs in (
+        [tmp_path],
+        [f"{tmp_path}/*.jsonl"],
+        [f"{tmp_path}/**/*.jsonl"],
+        [tmp_path / "b.jsonl", tmp_path],
+    )]  # fmt: skip
+    assert texts == [
+        ["a.jsonl", "b.jsonl", "sub/a.jsonl"],
+        ["a.jsonl", "b.jsonl"],
+        ["a.jsonl", "b.jsonl", "sub/a.jsonl"],
+        ["b.jsonl", "a.jsonl", "sub/a.jsonl"],
+    ]
+    assert [post["id"] for post in read(tmp_path)[0]] == ["a.jsonl:1", "b.jsonl:1", "sub/a.jsonl:1"]
+    same_names = read(tmp_path / "a.jsonl", tmp_path / "sub" / "a.jsonl")[0]
+    assert len({post["id"] for post in same_names}) == 2
+
+
+def test_twitter_accounts_beside_the_posts_are_skipped(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text(
+        "tweetid,userid,user_screen_name,account_creation_date,account_language,tweet_language,tweet_text,tweet_time,"
+        "is_retweet\n0123,u,s,2013-07-01,en,en,hello,2014-04-28 10:50,True\n"
+    )
+    (tmp_path / "users.csv").write_text(
+        "userid,user_screen_name,account_creation_date,account_language\nu,s,2013-07-01,en\n"
+    )
+    archive = Archive.open([tmp_path])
+    assert archive.skipped == ("users.csv: skipped, it lists accounts and holds no posts.",)
+    (post,) = next(archive.read(10)).posts.to_pylist()
+    assert post == {
+        "id": "0123",
+        "account_id": "u",
+        "text": "hello",
+        "created_at": datetime(2014, 4, 28, 10, 50, tzinfo=UTC),
+        "is_repost": True,
+        "language": "en",
+    }
+    with pytest.raises(InputError, match="lists accounts and holds no posts"):
+        Archive.open([tmp_path / "users.csv"])
+
+
+def test_a_limit_ends_the_reading(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\n" + "x\n" * 50)
+    (tmp_path / "b.csv").write_text("text\n" + "y\n" * 50)
+    batches = list(Archive.open([tmp_path]).read(20, limit=55))
+    assert [batch.posts.num_rows for batch in batches] == [20, 20, 15]
+    assert [batch.posts.num_rows for batch in Archive.open([tmp_path]).read(20, limit=50)] == [20, 20, 10]
+
+
+def test_long_posts_make_short_batches(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_text((json.dumps({"text": "長" * 2**20}) + "\n") * 40)
+    sizes = [batch.posts.num_rows for batch in Archive.open([path]).read(1000)]
+    assert sizes == [16, 16, 8]
+
+
+def damaged(path: Path) -> list[PostBatch]:
+    """The batches that a damaged file gives before its error."""
+    batches: list[PostBatch] = []
+    with pytest.raises(InputError, match=rf"{path.name} is damaged, cut off or not what its name says"):
+        batches.extend(Archive.open([path]).read(100))
+    return batches
+
+
+@pytest.mark.parametrize("compression", [".gz", ".zst"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_cut_file_ends_with_one_sentence_after_its_rows(tmp_path: Path, form: str, compression: str) -> None:
+    posts = [POSTS[0] | {"id": f"{number:x}", "text": f"{number * 7919 % 100_003:x}"} for number in range(40_000)]
+    data = COMPRESSIONS[compression](FORMATS[form](posts))
+    path = tmp_path / f"posts.{form}{compression}"
+    path.write_bytes(data[: len(data) // 2])
+    batches = damaged(path)
+    assert sum(batch.posts.num_rows for batch in batches) > 10_000
+    assert [post["id"] for batch in batches for post in batch.posts.to_pylist()][:3] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.zst", "a.parquet", "a.parquet.gz"])
+def test_a_file_that_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"this is neither compressed nor Parquet")
+    assert damaged(tmp_path / name) == []
+
+
+def test_damage_inside_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": [f"{number * 7919:x}" for number in range(20_000)]})
+    pq.write_table(table, path, use_dictionary=False, row_group_size=5_000, write_page_checksum=True)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = b"\0" * 2000
+    path.write_bytes(data)
+    batches = damaged(path)
+    assert sum(batch.posts.num_rows for batch in batches) >= 5_000
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.csv", "id,text\n1,香港\n".encode("utf-16"), "UTF-16"),
+        ("a.csv", ("id,text\n" + "1,香港加油\n" * 100).encode("gb18030"), "iconv -f GB18030"),
+        ("a.csv", b"id,text\r1,a\r", "carriage return"),
+        ("a.jsonl", b'[\n{"text": "a"},\n{"text": "b"}\n]', r"jq -c '\.\[\]'"),
+        ("a.jsonl", b"no json\n" * 1000, "is not JSON Lines"),
+        ("a.csv", b'id,"text\n1,a', "header that cannot be read"),
+        ("a.txt", b"text", "no known format"),
+        ("a.csv", b"a,b\n", "--map"),
+    ],
+)
+def test_a_wrong_file_ends_at_once_with_what_to_do(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=message):
+        Archive.open([tmp_path / name])
+
+
+def test_inputs_that_are_not_there(tmp_path: Path) -> None:
+    for given_, message in ((tmp_path / "no.csv", "does not exist"), (f"{tmp_path}/*.csv", "matches no file"),
+                            (tmp_path, "no file of a known format")):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            Archive.open([given_])

@@ -1,0 +1,292 @@
+"""The scoring run: what it writes, what it counts, and what is left when it is stopped."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narratrace.inference.archives.cells import restore
+from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringProgress, ScoringSettings, score_archive
+from narratrace.inference.summary import Summary
+from narratrace.model.errors import InputError, SettingsError
+from narratrace.model.settings import load_settings
+
+COLUMNS = [
+    "id", "account_id", "created_at", "is_repost", "text", "language", "labels", "stance", "stance_A", "stance_R",
+    "stance_C", "stance_N", "score_violent", "score_-odd", "abstained", "truncated", "artefact",
+]  # fmt: skip
+
+
+class Lengths:
+    """Scores by the length of a text: the runner is under test here, not the model."""
+
+    def batch(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        lengths = np.array([len(text) for text in columns["text"]], dtype=np.int64)
+        size = len(lengths)
+        labels, abstained = np.empty(size, dtype=object), np.empty(size, dtype=object)
+        for place, length in enumerate(lengths):
+            labels[place] = ["violent", "-odd"][: length % 3]
+            abstained[place] = ["violent"] if length == 9 else []
+        return {
+            "language": np.array(["zh-Hant" if length % 2 else "en" for length in lengths], dtype=str),
+            "stance": np.array(["A" if length % 3 else "N" for length in lengths], dtype=str),
+            **{f"stance_{stance}": np.full(size, 0.25, dtype=np.float32) for stance in "ARCN"},
+            "labels": labels,
+            "abstained": abstained,
+            "truncated": lengths > 1000,
+            "score_violent": (lengths % 3 / 3).astype(np.float32),
+            "score_-odd": (lengths % 7 / 7).astype(np.float32),
+            "artefact": np.full(size, "=lengths-1", dtype="U10"),
+        }
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def load(out: Path) -> list[dict[str, Any]]:
+    """Scores of any format, as Python values; created_at as text."""
+    if (out / "scores.parquet").exists():
+        return pq.read_table(out / "scores.parquet").to_pylist()  # type: ignore[no-any-return]
+    if (out / "scores.jsonl").exists():
+        return [json.loads(line) for line in (out / "scores.jsonl").read_text(encoding="utf-8").splitlines()]
+    with (out / "scores.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    rows = [
+        {"id": f"{number:05}", "account_id": f"a{number % 3}", "text": "長" * (number % 10 + 1)} for number in range(95)
+    ]
+    path = write_jsonl(tmp_path / "posts.jsonl", rows)
+    with path.open("a") as file:
+        file.write('{"broken\n{"text": ""}\n{"text": "x"}\n')
+        file.write(
+            json.dumps({"id": 7, "text": "y" * 1001, "created_at": "2019-08-24 08:40", "is_repost": True}) + "\n"
+        )
+    return path
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
+def test_a_run_writes_every_post_once_in_order(posts: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "new" / "out"
+    chosen = ScoringSettings(format=form, batch_size=10)
+    summary = score_archive([posts], out, Lengths(), chosen)
+    assert {path.name for path in out.iterdir()} == {f"scores.{form}", "rejects.jsonl", "settings.yaml", "summary.json"}
+    rows = load(out)
+    assert [row["id"] for row in rows] == [f"{number:05}" for number in range(95)] + ["posts.jsonl:98", "7"]
+    assert list(rows[0])[:5] == COLUMNS[:5]
+    assert rows[3]["text"] == "長長長長"
+    if form == "csv":
+        assert list(rows[0]) == [name if name[0] != "-" else f"'{name}" for name in COLUMNS]
+        assert rows[1]["labels"] == "violent|-odd"
+        assert rows[-1]["created_at"] == "2019-08-24T08:40:00Z"
+        assert (rows[0]["created_at"], rows[-1]["is_repost"], rows[-1]["truncated"]) == ("", "true", "true")
+        assert rows[0]["artefact"] == "'=lengths-1"
+    else:
+        assert list(rows[0]) == COLUMNS
+        assert rows[1]["labels"] == ["violent", "-odd"]
+        assert rows[0]["score_violent"] == pytest.approx(1 / 3, abs=1e-6)
+        assert (rows[0]["created_at"], rows[-1]["is_repost"], rows[-1]["truncated"]) == (None, True, True)
+    assert [json.loads(line)["line"] for line in (out / "rejects.jsonl").read_text().splitlines()] == [96, 97]
+    assert load_settings(ScoringSettings, out / "settings.yaml") == chosen
+    assert Summary.model_validate_json((out / "summary.json").read_text()) == summary
+
+
+def test_the_summary_counts_what_was_found(posts: Path, tmp_path: Path) -> None:
+    summary = score_archive([posts], tmp_path / "out", Lengths())
+    rows = load(tmp_path / "out")
+    assert (summary.rows_read, summary.posts, summary.rejected) == (99, 97, 2)
+    assert summary.rejects == {"unreadable JSON": 1, "empty text": 1}
+    assert summary.oddities == {"id missing": 1}
+    assert summary.artefact == "=lengths-1"
+    assert summary.truncated == 1
+    assert summary.flagged == sum(bool(row["labels"]) for row in rows)
+    assert summary.abstained == summary.narratives["violent"].abstained == 9
+    assert summary.narratives["-odd"].flagged == sum("-odd" in row["labels"] for row in rows)
+    assert summary.narratives["-odd"].share == pytest.approx(summary.narratives["-odd"].flagged / 97, abs=1e-6)
+    assert sum(summary.languages.values()) == sum(summary.stances.values()) == 97
+    assert summary.stances["counters"] == 0
+    (use,) = summary.files
+    assert (use.files, use.layout) == (1, "")
+    assert use.columns == {name: name for name in ("id", "account_id", "text", "created_at", "is_repost")}
+
+
+def test_batch_size_changes_nothing_in_the_results(posts: Path, tmp_path: Path) -> None:
+    for size in (1, 7, 1000):
+        score_archive([posts], tmp_path / str(size), Lengths(), ScoringSettings(batch_size=size))
+    assert load(tmp_path / "1") == load(tmp_path / "7") == load(tmp_path / "1000")
+
+
+hostile_text = st.tuples(
+    st.sampled_from(["", "=", "+", "-", "@", "\t", "\r", "\n", "＝", "'", "'=", '"', ",", "\x85", "\u2028", "\x1c"]),
+    st.text(max_size=20),
+).map("".join)
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries({"id": hostile_text, "account_id": hostile_text, "text": hostile_text}), max_size=5
+    )
+)
+def test_hostile_text_comes_out_and_in_again(form: str, rows: list[dict[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = Path(folder, "first"), Path(folder, "second")
+        write_jsonl(Path(folder, "posts.jsonl"), rows)
+        summary = score_archive([Path(folder, "posts.jsonl")], first, Lengths(), ScoringSettings(format=form))
+        assert summary.rows_read == len(rows)
+        scored = load(first)
+        score_archive([first / f"scores.{form}"], second, Lengths(), ScoringSettings(format=form))
+        again = load(second)
+    unspoilt = restore if form == "csv" else str
+    kept = [row for row in rows if row["text"].replace("\0", "�").strip()]
+    assert [unspoilt(row["text"]) for row in scored] == [row["text"].replace("\0", "�") for row in kept]
+    named = [(row["id"], row["account_id"]) for row in kept if row["id"]]
+    found = [
+        (unspoilt(row["id"]), unspoilt(row["account_id"] or "")) for row in scored if "posts.jsonl:" not in row["id"]
+    ]
+    assert found == [(name.replace("\0", "�"), account.replace("\0", "�")) for name, account in named]
+    if form == "csv":
+        cells = [cell for row in scored for cell in (*row, *row.values())]
+        assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))]
+        assert [restore(restore(row["text"])) for row in again] == [restore(row["text"]) for row in scored]
+    else:
+        assert [row["text"] for row in again] == [row["text"] for row in scored]
+
+
+def test_texts_can_be_left_out(posts: Path, tmp_path: Path) -> None:
+    score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(text=False))
+    assert list(load(tmp_path / "out")[0]) == [name for name in COLUMNS if name != "text"]
+
+
+def test_an_archive_without_posts_gives_a_file_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("id,text\n1,\n")
+    for form in ("parquet", "jsonl", "csv"):
+        summary = score_archive([tmp_path / "posts.csv"], tmp_path / form, Lengths(), ScoringSettings(format=form))
+        assert (summary.posts, summary.rejected) == (0, 1)
+        assert load(tmp_path / form) == []
+    assert pq.read_schema(tmp_path / "parquet" / "scores.parquet").names == COLUMNS
+
+
+def test_results_are_replaced_only_when_asked_and_only_when_complete(posts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    score_archive([posts], out, Lengths())
+    with pytest.raises(InputError, match="--overwrite"):
+        score_archive([posts], out, Lengths())
+    posts.write_bytes(b'{"text": "new"}\n')
+
+    class Failing(Lengths):
+        def batch(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            raise ValueError("the model fails")
+
+    with pytest.raises(ValueError, match="the model fails"):
+        score_archive([posts], out, Failing(), overwrite=True)
+    assert len(load(out)) == 97
+    score_archive([posts], out, Lengths(), ScoringSettings(format="csv"), overwrite=True)
+    assert {path.name for path in out.iterdir()} == {"scores.csv", "rejects.jsonl", "settings.yaml", "summary.json"}
+    assert len(load(out)) == 1
+
+
+def test_results_inside_the_archive_are_not_read_again(posts: Path, tmp_path: Path) -> None:
+    score_archive([tmp_path], tmp_path / "out", Lengths(), ScoringSettings(format="jsonl"))
+    summary = score_archive([tmp_path], tmp_path / "out", Lengths(), ScoringSettings(format="jsonl"), overwrite=True)
+    assert summary.rows_read == 99
+
+
+def test_posts_before_a_damage_are_kept(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"text": "fine"}] * 30)
+    write_jsonl(tmp_path / "b.jsonl", [{"text": "fine"}])
+    (tmp_path / "b.jsonl").rename(tmp_path / "b.jsonl.gz")
+    with pytest.raises(InputError, match=r"b.jsonl.gz is damaged"):
+        score_archive([tmp_path], tmp_path / "out", Lengths())  # seen before any work
+    assert not (tmp_path / "out").exists()
+
+    rows = "".join(json.dumps({"text": f"{number * 7919 % 100_003:x}"}) + "\n" for number in range(50_000)).encode()
+    packed = gzip.compress(rows)
+    (tmp_path / "b.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(
+        InputError, match=r"b.jsonl.gz is damaged.* posts before are scored in .*scores.partial.parquet"
+    ):
+        score_archive([tmp_path], tmp_path / "out", Lengths(), ScoringSettings(batch_size=1000))
+    assert not (tmp_path / "out" / "scores.parquet").exists()
+    assert pq.read_metadata(tmp_path / "out" / "scores.partial.parquet").num_rows > 1000
+
+
+def test_a_killed_run_leaves_nothing_under_the_final_names(posts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    program = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from test_scoring import Lengths\n"
+        "from narratrace.inference.scoring import ScoringSettings, score_archive\n"
+        "def pause(progress):\n"
+        "    print(progress.posts, flush=True)\n"
+        "    if progress.posts >= 30: time.sleep(60)\n"
+        "score_archive([sys.argv[2]], sys.argv[3], Lengths(), ScoringSettings(batch_size=10), on_progress=pause)\n"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(posts), str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        assert [run.stdout.readline() for _ in range(3)] == ["10\n", "20\n", "30\n"]
+        run.send_signal(signal.SIGKILL)
+    assert {path.name for path in out.iterdir()} == {"scores.partial.parquet", "rejects.partial.jsonl"}
+    score_archive([posts], out, Lengths())
+    assert {path.name for path in out.iterdir()} == {"scores.parquet", "rejects.jsonl", "settings.yaml", "summary.json"}
+
+
+def test_an_interrupted_run_leaves_a_readable_part(posts: Path, tmp_path: Path) -> None:
+    def interrupt(progress: ScoringProgress) -> None:
+        if progress.posts >= 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(batch_size=10), on_progress=interrupt)
+    assert pq.read_metadata(tmp_path / "out" / "scores.partial.parquet").num_rows == 30
+    assert not (tmp_path / "out" / "scores.parquet").exists()
+
+
+def test_progress_grows_to_the_end(posts: Path, tmp_path: Path) -> None:
+    seen: list[ScoringProgress] = []
+    score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(batch_size=10), on_progress=seen.append)
+    assert [progress.posts for progress in seen] == [*range(10, 91, 10), 97]
+    assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
+    assert seen[-1].done == 1.0
+    assert seen[-1].seconds_left == 0.0
+
+
+def test_a_limit_scores_so_many_posts(posts: Path, tmp_path: Path) -> None:
+    seen: list[ScoringProgress] = []
+    summary = score_archive(
+        [posts], tmp_path / "out", Lengths(), ScoringSettings(limit=42, batch_size=10), on_progress=seen.append
+    )
+    assert summary.posts == summary.rows_read == 42
+    assert seen[-1].done == 1.0
+
+
+def test_an_output_folder_that_cannot_be(posts: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a file"):
+        score_archive([posts], posts, Lengths())
+    with pytest.raises(InputError, match="cannot be written"):
+        score_archive([posts], posts / "out", Lengths())
+
+
+def test_the_shipped_settings_are_the_defaults() -> None:
+    assert load_settings(ScoringSettings, DEFAULT_SETTINGS) == ScoringSettings()
+    with pytest.raises(SettingsError, match="batchsize"):
+        load_settings(ScoringSettings, DEFAULT_SETTINGS, ["batchsize=3"])
