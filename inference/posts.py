@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
@@ -22,7 +22,8 @@ POST_SCHEMA: pa.Schema = pa.schema(
 )
 """The Post columns. Ids are always strings: numbers lose digits (1.04e+18) and leading zeros."""
 
-POST_COLUMNS: tuple[str, ...] = tuple(POST_SCHEMA.names)
+PostColumn = Literal["id", "account_id", "text", "created_at", "is_repost", "language"]
+POST_COLUMNS: tuple[PostColumn, ...] = get_args(PostColumn)
 
 
 class Post(NamedTuple):

@@ -20,7 +20,7 @@ from narratrace.inference.archives.archive import Archive
 from narratrace.inference.archives.read_ahead import read_ahead
 from narratrace.inference.archives.results import Results, check_free, partial
 from narratrace.inference.archives.writers import ScoreFormat
-from narratrace.inference.posts import posts_to_batch
+from narratrace.inference.posts import PostColumn, posts_to_batch
 from narratrace.inference.summary import MappingUse, Summary, Tally
 from narratrace.model.errors import InputError
 from narratrace.model.settings import Settings
@@ -34,13 +34,13 @@ _KEPT = ("id", "account_id", "created_at", "is_repost", "text")
 class ScoringSettings(Settings):
     """How an archive is scored and what is written."""
 
-    mapping: dict[str, str] = Field(
+    mapping: dict[PostColumn, str] = Field(
         default_factory=dict, description="Post column to the archive's column, for layouts that are not recognised."
     )
     format: ScoreFormat = Field(default="parquet", description="Format of the scores: parquet, jsonl or csv.")
     text: bool = Field(default=True, description="Whether the scores repeat the text of each post.")
     limit: int | None = Field(default=None, ge=1, description="Stop after this many posts; null scores them all.")
-    batch_size: int = Field(default=2048, ge=1, description="Posts handed to the classifier at once.")
+    batch_size: int = Field(default=1024, ge=1, description="Posts handed to the classifier at once.")
     artefact: Path | None = Field(default=None, description="Artefact folder; null is the one that narratrace ships.")
     backend: str = Field(default="onnx-int8", description="What computes the scores: onnx-int8, onnx or torch.")
 

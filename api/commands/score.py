@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from narratrace.inference.scoring import ScoringSettings
     from narratrace.inference.summary import Summary
 
+ODDITIES = {
+    "id missing": "have no id and are named <file>:<row>",
+    "id rounded": "have an id that a spreadsheet seems to have rounded (1.04E+18): others may share it",
+    "created_at unreadable": "have a time that cannot be read; it is left empty",
+    "text repaired": "held bytes that are no text; they are replaced by \N{REPLACEMENT CHARACTER}",
+}
+
 
 def score(
     inputs: Annotated[
@@ -103,8 +110,14 @@ def score(
 
     from narratrace.commands.progress import ProgressDisplay
 
-    with ProgressDisplay(progress_to) as display:
-        summary = score_archive(archive, out, classifier, settings, overwrite=overwrite, on_progress=display.update)
+    try:
+        with ProgressDisplay(progress_to) as display:
+            summary = score_archive(archive, out, classifier, settings, overwrite=overwrite, on_progress=display.update)
+    except KeyboardInterrupt:
+        progress_to.print(
+            f"Stopped. The posts scored so far are in {out}/scores.partial.{settings.format}", markup=False
+        )
+        raise typer.Exit(130) from None
     if not quiet:
         _show_summary(summary, out, settings, Console(highlight=False))
 
@@ -159,9 +172,9 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
         shown.add_row(name, *count(found.flagged), f"{found.abstained:,}")
     shown.add_row("any", *count(summary.flagged), f"{summary.abstained:,}", style="bold")
     console.print(shown)
-    notes = [f"{number:,} posts: {what}" for what, number in summary.oddities.items()]
+    notes = [f"{number:,} posts {ODDITIES.get(what, what)}" for what, number in summary.oddities.items()]
     if summary.truncated:
-        notes.append(f"{summary.truncated:,} posts: longer than the model reads at once (truncated)")
+        notes.append(f"{summary.truncated:,} posts are longer than the model reads at once (truncated)")
     notes += [f"{number:,} rows rejected: {reason}" for reason, number in summary.rejects.items()]
     console.print()
     for note in notes:

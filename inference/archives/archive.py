@@ -10,7 +10,7 @@ from narratrace.inference.archives import fields
 from narratrace.inference.archives.mapping import ColumnMapping, choose_mapping
 from narratrace.inference.archives.rows import BadRow, Row, shorten
 from narratrace.inference.archives.sources import Source, find_sources
-from narratrace.inference.posts import Post, posts_to_batch
+from narratrace.inference.posts import Post, PostColumn, posts_to_batch
 from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Archive:
 
     @classmethod
     def open(
-        cls, inputs: Sequence[str | Path], mapping: Mapping[str, str] | None = None, exclude: Path | None = None
+        cls, inputs: Sequence[str | Path], mapping: Mapping[PostColumn, str] | None = None, exclude: Path | None = None
     ) -> Archive:
         """Find the files and look at the head of each, so that whatever is wrong with them shows before any work.
 

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from narratrace.inference.posts import POST_COLUMNS
+from narratrace.inference.posts import POST_COLUMNS, PostColumn
 from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # Names by which archives call each Post column, the best first; compared without case, spaces, "_" and "-".
-KNOWN_NAMES: dict[str, tuple[str, ...]] = {
+KNOWN_NAMES: dict[PostColumn, tuple[str, ...]] = {
     "id": ("tweetid", "id_str", "post_id", "tweet_id", "status_id", "message_id", "mid", "id", "_id"),
     "account_id": (
         "account_id", "userid", "user_id", "author_id", "user.id_str", "author.id", "account", "author", "username",
@@ -46,7 +46,7 @@ class Layout:
 
     title: str
     header: frozenset[str]
-    columns: dict[str, str]
+    columns: dict[PostColumn, str]
 
 
 LAYOUTS: tuple[Layout, ...] = (
@@ -84,7 +84,7 @@ class ColumnMapping:
     """
 
     layout: str
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[PostColumn, str], ...]
 
     @property
     def wanted(self) -> tuple[str | None, ...]:
@@ -97,7 +97,7 @@ class ColumnMapping:
         return f"{shown} ({self.layout})" if self.layout else shown
 
 
-def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
+def parse_mapping(pairs: Sequence[str]) -> dict[PostColumn, str]:
     """Read ``--map`` options, ``POST_COLUMN=FILE_COLUMN`` each.
 
     Raises
@@ -105,10 +105,11 @@ def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
     InputError
         If one is not of that form, or names no Post column.
     """
-    mapping = {}
+    mapping: dict[PostColumn, str] = {}
     for pair in pairs:
-        name, equals, column = pair.partition("=")
-        if not equals or not column or name not in POST_COLUMNS:
+        given, _, column = pair.partition("=")
+        name = next((name for name in POST_COLUMNS if name == given), None)
+        if name is None or not column:
             raise InputError(
                 f"--map {pair} is not understood; write POST_COLUMN=YOUR_COLUMN, as in --map text=body, "
                 f"where POST_COLUMN is one of {', '.join(POST_COLUMNS)}."
@@ -117,7 +118,7 @@ def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
     return mapping
 
 
-def choose_mapping(name: str, columns: Sequence[str], wanted: Mapping[str, str]) -> ColumnMapping | None:
+def choose_mapping(name: str, columns: Sequence[str], wanted: Mapping[PostColumn, str]) -> ColumnMapping | None:
     """Choose the column of a file for each Post column.
 
     Parameters
@@ -163,7 +164,7 @@ def choose_mapping(name: str, columns: Sequence[str], wanted: Mapping[str, str])
     return _mapping("", chosen)
 
 
-def _mapping(title: str, chosen: dict[str, str]) -> ColumnMapping:
+def _mapping(title: str, chosen: dict[PostColumn, str]) -> ColumnMapping:
     return ColumnMapping(title, tuple((name, chosen[name]) for name in POST_COLUMNS if name in chosen))
 
 

@@ -26,4 +26,5 @@ def read_ahead(items: Iterator[Item], depth: int = 2) -> Generator[Item, None, N
                 ready.append(reader.submit(next, items, end))
                 yield item  # type: ignore[misc]
         finally:
-            reader.shutdown(wait=True, cancel_futures=True)
+            for future in ready:
+                future.cancel()

@@ -95,8 +95,10 @@ class Results:
         with writing(self.folder):
             save_settings(settings, partial(self.folder / SETTINGS))
             partial(self.folder / SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            for name in (SUMMARY, *SCORES.values()):
-                (self.folder / name).unlink(missing_ok=True)
+            replaced = [self.folder / name for name in (SUMMARY, *SCORES.values())]
+            stopped = [partial(path) for path in replaced[1:] if path != self.scores]
+            for path in (*replaced, *stopped):
+                path.unlink(missing_ok=True)
             for path in (self.scores, self.rejects, self.folder / SETTINGS, self.folder / SUMMARY):
                 partial(path).replace(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,11 +91,9 @@ def find_sources(inputs: Sequence[str | Path], exclude: Path | None = None) -> l
     if not found:
         raise InputError(f"{', '.join(map(str, inputs))}: no posts to read there.")
     sources = list(found.values())
-    names = [source.name for source in sources]
+    names = Counter(source.name for source in sources)
     # Two folders may hold files of the same name: then the whole path tells them apart.
-    return [
-        source if names.count(source.name) == 1 else Source(source.path, source.path.as_posix()) for source in sources
-    ]
+    return [source if names[source.name] == 1 else Source(source.path, source.path.as_posix()) for source in sources]
 
 
 def _expand(given: str | Path) -> Iterator[Source]:
