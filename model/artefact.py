@@ -60,7 +60,7 @@ class Base(_Part):
     """The encoder that was fine-tuned."""
 
     name: str = Field(description="Where the encoder came from, for example intfloat/multilingual-e5-small.")
-    licence: str = Field(description="Its licence.")
+    licence: str | None = Field(description="Its licence; null: see its own page.")
     vocabulary: int = Field(gt=0, description="Number of pieces of the (trimmed) vocabulary.")
 
 

@@ -6,7 +6,6 @@ with a record of where it came from in ``base.json``.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -19,6 +18,7 @@ from narratrace.model import e5_package
 from narratrace.model.corpus import Corpus, convert_scripts, is_held_out, read_texts
 from narratrace.model.errors import InputError, MissingExtraError
 from narratrace.model.language import identify
+from narratrace.model.sentence_encoder import write_modules
 from narratrace.model.trimming import (
     choose_pieces,
     count_texts_per_piece,
@@ -268,33 +268,10 @@ def _save(out: Path, found: _Source, tokenizer: Tokenizer, record: BaseRecord) -
         PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, model_max_length=record.max_tokens, **found.special_tokens
         ).save_pretrained(folder)
-        _write_modules(folder, record)
+        write_modules(folder, record.dimension, record.max_tokens)
         (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
         for path in folder.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
         if out.exists():
             out.replace(Path(scratch) / "replaced")
         folder.replace(out)
-
-
-def _write_modules(folder: Path, record: BaseRecord) -> None:
-    """Add what makes a transformers folder a sentence-transformers one: mean pooling, then unit length.
-
-    Written by hand, in the oldest form that every release reads, rather than in that of the release at hand.
-    """
-    kinds = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
-    modules = [
-        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for index, (path, kind) in enumerate(kinds)
-    ]
-    pooling = {"word_embedding_dimension": record.dimension, "pooling_mode_mean_tokens": True}
-    settings = {
-        "modules.json": modules,
-        "sentence_bert_config.json": {"max_seq_length": record.max_tokens, "do_lower_case": False},
-        "1_Pooling/config.json": pooling,
-        "2_Normalize/config.json": {},
-    }
-    for name, content in settings.items():
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

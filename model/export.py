@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from pathlib import Path
 
-import numpy as np
-import onnx
-import onnxruntime
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.transformers import optimizer
 
 from narratrace.model.network import Network, NetworkOutput
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
-from narratrace.model.artefact import ENCODER, HEADS, Artefact
+from narratrace.model.artefact import ENCODER, HEADS
+from narratrace.model.base import RECORD
+from narratrace.model.sentence_encoder import write_modules
 
 
 class NetworkOutput(NamedTuple):
@@ -67,25 +69,26 @@ def load_encoder(folder: str | Path) -> PreTrainedModel:
     """Load an encoder in full precision, with plain attention.
 
     Half precision is slow on CPUs, and a checkpoint saved in it would otherwise be loaded in it. Plain ("eager")
-    attention is the fastest on CPUs for posts of some 50 tokens, and every ONNX runtime can read it.
+    attention is the fastest on CPUs for posts of some 50 tokens, and exports to any ONNX runtime.
     """
-    encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-    if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # BERT's own pooler, unused and untrained here
-    return encoder
+    disable_progress_bar()
+    how: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "eager", "use_safetensors": True}
+    try:
+        return AutoModel.from_pretrained(folder, add_pooling_layer=False, **how)
+    except TypeError:  # not every architecture has BERT's own pooler, which is unused here
+        return AutoModel.from_pretrained(folder, **how)
 
 
-def load_network(artefact: Artefact) -> Network:
-    """Rebuild the network of an artefact, in full precision and in evaluation mode."""
-    manifest = artefact.manifest
-    network = Network(load_encoder(artefact.path / ENCODER), len(manifest.narratives), len(manifest.stances))
-    heads = {name: value.float() for name, value in load_file(artefact.file(HEADS)).items()}
+def load_network(folder: Path) -> Network:
+    """Rebuild the network that :func:`save_network` saved, in full precision and in evaluation mode."""
+    heads = {name: value.float() for name, value in load_file(folder / HEADS).items()}
+    network = Network(load_encoder(folder / ENCODER), len(heads["narratives.bias"]), len(heads["stances.bias"]))
     network.load_state_dict(network.state_dict() | heads)
     return network.eval()
 
 
-def save_network(network: Network, tokenizer: Path, folder: Path, max_tokens: int) -> None:
-    """Write the encoder as a sentence-transformers folder, and the heads, into an artefact folder.
+def save_network(network: Network, base: Path, folder: Path, max_tokens: int) -> None:
+    """Write the encoder, as a folder that sentence-transformers loads too, and the heads.
 
     Weights are stored in half precision: half the size, and what is lost is far below what int8 inference loses.
 
@@ -93,18 +96,19 @@ def save_network(network: Network, tokenizer: Path, folder: Path, max_tokens: in
     ----------
     network
         What to save; not changed.
-    tokenizer
-        The encoder folder that the tokenizer is taken from.
+    base
+        The encoder folder that the network was made from: its tokenizer and its record of origin are copied.
     folder
-        The artefact folder.
+        Where ``encoder/`` and the heads' file go.
     max_tokens
         Where sentence-transformers cuts a text.
     """
-    transformer = Transformer(str(tokenizer), max_seq_length=max_tokens)
-    transformer.auto_model.pooler = None
-    transformer.auto_model.load_state_dict(network.encoder.state_dict())
-    sentence_encoder = SentenceTransformer(
-        modules=[transformer, Pooling(network.encoder.config.hidden_size), Normalize()], device="cpu"
-    )
-    sentence_encoder.half().save(str(folder / ENCODER), create_model_card=False)
+    encoder = folder / ENCODER
+    halves = {name: value.detach().half().contiguous() for name, value in network.encoder.state_dict().items()}
+    network.encoder.save_pretrained(encoder, state_dict=halves)
+    for name in ("tokenizer.json", "tokenizer_config.json", RECORD):
+        shutil.copy(base / name, encoder / name)
+    write_modules(encoder, network.encoder.config.hidden_size, max_tokens)
     save_file({name: value.detach().half().contiguous() for name, value in network.heads().items()}, folder / HEADS)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read

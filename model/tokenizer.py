@@ -44,6 +44,11 @@ class PostTokenizer:
         A ``tokenizer.json``.
     max_tokens
         Longer posts are cut to this many tokens, the end token kept.
+
+    Attributes
+    ----------
+    pad_id, mask_id
+        Ids of the padding and the mask token, as XLM-R or BERT name them.
     """
 
     def __init__(self, path: Path, max_tokens: int) -> None:
@@ -51,7 +56,12 @@ class PostTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
         self._characters = max_tokens * CHARACTERS_PER_TOKEN
-        self.mask_id: int | None = self._tokenizer.token_to_id("<mask>")
+        self.pad_id = self._special("<pad>", "[PAD]")
+        self.mask_id = self._special("<mask>", "[MASK]")
+
+    def _special(self, *names: str) -> int:
+        ids = [self._tokenizer.token_to_id(name) for name in names]
+        return next((token for token in ids if token is not None), 0)
 
     def __call__(self, posts: Sequence[str]) -> TokenisedPosts:
         """Tokenise raw posts."""

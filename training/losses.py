@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
-import numpy as np
 from torch import Tensor, nn
 
 from narratrace.model.network import NetworkOutput

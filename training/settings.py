@@ -14,7 +14,8 @@ class DataSettings(Settings):
 
     train: tuple[Path, ...] = Field(min_length=1, description="JSONL files of labelled posts to learn from.")
     synthetic: tuple[Path, ...] = Field(
-        default=(), description="More posts to learn from that never count in thresholds or figures, such as rewritten ones."
+        default=(),
+        description="More posts to learn from that never count in thresholds or figures, such as rewritten ones.",
     )
     dev: dict[str, Path] = Field(
         default_factory=dict, description="Named files of labelled posts that are only measured on, never learnt from."
@@ -43,7 +44,9 @@ class OptimiserSettings(Settings):
     learning_rate: float = Field(gt=0, description="Peak rate of the encoder's last layer.")
     head_learning_rate: float = Field(gt=0, description="Peak rate of the heads, which start from nothing.")
     layer_decay: float = Field(gt=0, le=1, description="Each layer down learns this much slower than the one above it.")
-    train_embeddings: bool = Field(description="Whether word embeddings learn too; frozen ones keep rare words in place.")
+    train_embeddings: bool = Field(
+        description="Whether word embeddings learn too; frozen ones keep rare words in place."
+    )
     warmup: float = Field(ge=0, lt=1, description="Share of the steps in which the rate rises.")
     weight_decay: float = Field(ge=0, description="AdamW's weight decay.")
     average: float = Field(
@@ -76,9 +79,7 @@ class TrainingSettings(Settings):
     """A whole training run."""
 
     taxonomy: str = Field(description="Id of a shipped taxonomy, or the path of a YAML file.")
-    base: str = Field(description="Encoder to start from: a folder, or a Hugging Face id.")
-    base_name: str = Field(description="Name of the encoder, written into the artefact.")
-    base_licence: str = Field(description="Licence of the encoder, written into the artefact.")
+    base: Path = Field(description="Encoder to start from: a folder made by 'narratrace base build'.")
     max_tokens: int = Field(gt=2, le=512, description="Longer posts are cut here, in training and in inference.")
     seed: int = Field(ge=0, description="Seed of everything random.")
     threads: int = Field(gt=0, description="CPU threads of one training; one is fastest on few, busy cores.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import transformers
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from narratrace.model.network import Network, load_encoder
 from narratrace.model.taxonomy import STANCES, Taxonomy
@@ -33,7 +33,10 @@ SPECIAL_TOKENS = 4
 
 
 def fine_tune(
-    posts: Sequence[LabelledPost], taxonomy: Taxonomy, settings: TrainingSettings, base: Path, *, note: str = "training"
+    posts: Sequence[LabelledPost],
+    taxonomy: Taxonomy,
+    settings: TrainingSettings,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Network:
     """Fine-tune an encoder and its heads on labelled posts.
 
@@ -45,10 +48,8 @@ def fine_tune(
         The narratives.
     settings
         The run's settings.
-    base
-        Folder of the encoder to start from.
-    note
-        Shown beside the progress bar.
+    on_step
+        Called after every step with the steps done and the steps to do in all.
 
     Returns
     -------
@@ -57,12 +58,12 @@ def fine_tune(
     """
     torch.set_num_threads(settings.threads)
     transformers.set_seed(settings.seed)
-    encoder = load_encoder(base)
+    encoder = load_encoder(settings.base)
     _set_dropout(encoder, settings.loss.hidden_dropout)
     encoder.embeddings.requires_grad_(settings.optimiser.train_embeddings)
     network = Network(encoder, len(taxonomy.narratives), len(STANCES), settings.loss.dropout)
     labels = label_matrix(posts, taxonomy)
-    tokenizer = PostTokenizer(base / "tokenizer.json", settings.max_tokens)
+    tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
     texts = [normalise(post.text).text for post in posts]
     examples = datasets.Dataset.from_dict(
         {
@@ -78,8 +79,8 @@ def fine_tune(
             model=network,
             args=_arguments(settings, Path(scratch)),
             train_dataset=examples,
-            data_collator=_Collator(tokenizer, encoder.config.pad_token_id, settings),
-            callbacks=[average] if average else [],
+            data_collator=_Collator(tokenizer, settings),
+            callbacks=[callback for callback in (average, _Steps(on_step) if on_step else None) if callback],
             loss=JointLoss(settings.loss, labels),
             optimiser=settings.optimiser,
         )
@@ -96,10 +97,9 @@ def infer(
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     narratives = np.zeros((len(ids), network.narratives.out_features), dtype=np.float32)
     stances = np.zeros((len(ids), network.stances.out_features), dtype=np.float32)
-    pad_id = network.encoder.config.pad_token_id
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        stacked, mask = pad([ids[row] for row in rows], pad_id)
+        stacked, mask = pad([ids[row] for row in rows], tokenizer.pad_id)
         output = network(torch.from_numpy(stacked), torch.from_numpy(mask))
         narratives[rows] = output.narratives.numpy()
         stances[rows] = output.stances.numpy()
@@ -126,6 +126,14 @@ class WeightAverage(TrainerCallback):
         return averaged
 
 
+class _Steps(TrainerCallback):
+    def __init__(self, on_step: Callable[[int, int], None]) -> None:
+        self._on_step = on_step
+
+    def on_step_end(self, _: Any, state: TrainerState, *__: Any, **___: Any) -> None:
+        self._on_step(state.global_step, state.max_steps)
+
+
 @dataclass(frozen=True)
 class _Collator:
     """Changes, tokenises and pads the posts of a batch.
@@ -134,14 +142,13 @@ class _Collator:
     """
 
     tokenizer: PostTokenizer
-    pad_id: int
     settings: TrainingSettings
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
         rng = random.Random(int(torch.randint(2**31, (1,))))
         augment = Augmentation(self.settings.augmentation)
         texts = [augment(example["text"], rng) for example in examples]
-        ids, mask = pad(self.tokenizer.tokenise(texts, texts).ids, self.pad_id)
+        ids, mask = pad(self.tokenizer.tokenise(texts, texts).ids, self.tokenizer.pad_id)
         tokens = torch.from_numpy(ids)
         share = self.settings.augmentation.mask_tokens
         if share:
@@ -219,7 +226,8 @@ def _arguments(settings: TrainingSettings, scratch: Path) -> TrainingArguments:
         remove_unused_columns=False,
         save_strategy="no",
         report_to="none",
-        logging_steps=25,
+        logging_strategy="no",
+        disable_tqdm=True,
         seed=settings.seed,
         data_seed=settings.seed,
         dataloader_pin_memory=False,

@@ -1,1 +1,69 @@
-"""Backends: the ways to run an artefact's forward pass."""
+"""Backends: the ways to run an artefact's forward pass, all with the same answer up to rounding."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narratrace.model.artefact import ONNX_FILES, Artefact
+from narratrace.model.errors import ArtefactError, SettingsError
+
+BACKENDS = (*reversed(ONNX_FILES), "torch")
+"""``onnx-int8`` (fast, needs no torch), ``onnx`` (full precision), ``torch`` (full precision, extra [train])."""
+
+
+class Logits(NamedTuple):
+    """What a forward pass gives for n posts."""
+
+    narratives: NDArray[np.float32]
+    """Shape (n, narratives)."""
+    stances: NDArray[np.float32]
+    """Shape (n, stances)."""
+    embeddings: NDArray[np.float32]
+    """Sentence embeddings of unit length, shape (n, hidden)."""
+
+
+class Backend(Protocol):
+    """Runs padded token ids through the network."""
+
+    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Logits:
+        """Logits of n posts from token ids and attention mask, both of shape (n, tokens)."""
+        ...
+
+
+def open_backend(artefact: Artefact, name: str, threads: int | None = None) -> Backend:
+    """Open a backend of an artefact.
+
+    Parameters
+    ----------
+    artefact
+        What to run.
+    name
+        One of :data:`BACKENDS`.
+    threads
+        CPU threads; None leaves the choice to the engine.
+
+    Raises
+    ------
+    SettingsError
+        There is no backend of that name.
+    ArtefactError
+        The artefact does not hold its files.
+    MissingExtraError
+        The backend's engine is not installed.
+    """
+    if name not in BACKENDS:
+        raise SettingsError(f"There is no backend '{name}'; choose one of {', '.join(BACKENDS)}.")
+    if name not in artefact.backends:
+        raise ArtefactError(
+            f"The artefact {artefact.path} has no files for the backend '{name}', only for {', '.join(artefact.backends)}."
+        )
+    if name == "torch":
+        from narratrace.model.backends.torch_backend import TorchBackend
+
+        return TorchBackend(artefact, threads)
+    from narratrace.model.backends.onnx_backend import OnnxBackend
+
+    return OnnxBackend(artefact.file(ONNX_FILES[name]), threads)

@@ -1,0 +1,215 @@
+"""The classifier: which narratives a post advances, and its stance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narratrace.model.artefact import TOKENIZER, Artefact
+from narratrace.model.backends import Logits, open_backend
+from narratrace.model.language import identify
+from narratrace.model.scores import calibrate, decide, softmax
+from narratrace.model.taxonomy import STANCES
+from narratrace.model.tokenizer import PostTokenizer, pad
+
+BATCH_TOKENS = 2048
+"""Tokens, padding included, that go through the network at once: more is no faster on a CPU and takes memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the artefact says of one post.
+
+    A label says what the text advances: not that it is false, and not who wrote it.
+
+    Attributes
+    ----------
+    labels
+        Narratives whose score reaches the artefact's threshold, in the taxonomy's order.
+    abstained
+        Narratives that would count by their score, but for which the artefact promises no threshold in this
+        language: for a person to review.
+    stance
+        The most probable stance: A advances, R reports, C counters, N none of these themes.
+    scores
+        Calibrated probability of every narrative, 0 to 1.
+    stances
+        Probability of every stance, 0 to 1, adding up to 1.
+    language
+        Tag of the text's language, one of :data:`narratrace.model.language.LANGUAGES`; noisy on short posts.
+    truncated
+        Whether the post was longer than the model reads; the rest did not count.
+    artefact
+        Id of the artefact.
+    """
+
+    labels: tuple[str, ...]
+    abstained: tuple[str, ...]
+    stance: str
+    scores: dict[str, float]
+    stances: dict[str, float]
+    language: str
+    truncated: bool
+    artefact: str
+
+
+class Classifier:
+    """Labels posts with the narratives they advance.
+
+    Make one with :meth:`load`. Instances may be shared by threads.
+
+    Examples
+    --------
+    >>> classifier = Classifier.load()
+    >>> classifier.predict("Happy birthday to my little sister!").labels
+    ()
+    """
+
+    def __init__(self, artefact: Artefact, backend: str = "onnx-int8", threads: int | None = None) -> None:
+        self.artefact = artefact
+        self._backend = open_backend(artefact, backend, threads)
+        self._tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
+
+    @classmethod
+    def load(
+        cls, path: str | Path | None = None, *, backend: str = "onnx-int8", threads: int | None = None
+    ) -> Classifier:
+        """Load an artefact.
+
+        Parameters
+        ----------
+        path
+            The artefact folder; None loads the built-in one.
+        backend
+            ``onnx-int8`` (the default: fast, without torch), ``onnx`` or ``torch``.
+        threads
+            CPU threads; None leaves the choice to the backend.
+
+        Raises
+        ------
+        ArtefactError
+            The folder is no artefact, is damaged, or has no files for the backend.
+        """
+        return cls(Artefact.open(path), backend, threads)
+
+    @overload
+    def predict(self, posts: str) -> Prediction: ...
+    @overload
+    def predict(self, posts: Sequence[str]) -> list[Prediction]: ...
+    def predict(self, posts: str | Sequence[str]) -> Prediction | list[Prediction]:
+        """Say what one post, or each of several, advances.
+
+        Parameters
+        ----------
+        posts
+            One text, or a sequence of texts.
+
+        Returns
+        -------
+        Prediction or list of Prediction
+            One for one text; for a sequence a list in the same order, empty for an empty one.
+
+        Raises
+        ------
+        TypeError
+            A post is not a string.
+        """
+        if isinstance(posts, str):
+            return self.predict([posts])[0]
+        texts = np.empty(len(posts), dtype=object)
+        texts[:] = posts
+        columns = self.batch({"text": texts})
+        narratives = self.artefact.manifest.narratives
+        return [
+            Prediction(
+                labels=tuple(columns["labels"][row]),
+                abstained=tuple(columns["abstained"][row]),
+                stance=str(columns["stance"][row]),
+                scores={name: float(columns[f"score_{name}"][row]) for name in narratives},
+                stances={stance: float(columns[f"stance_{stance}"][row]) for stance in STANCES},
+                language=str(columns["language"][row]),
+                truncated=bool(columns["truncated"][row]),
+                artefact=self.artefact.id,
+            )
+            for row in range(len(posts))
+        ]
+
+    def batch(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Score a table of posts, column by column: the call for archives, servers and distributed engines.
+
+        Parameters
+        ----------
+        columns
+            The column ``text`` holds n strings; others are not read.
+
+        Returns
+        -------
+        dict of str to array
+            Arrays of n rows: ``language``, ``stance``, ``stance_A`` to ``stance_N``, ``labels``, ``abstained``,
+            ``truncated``, ``score_<narrative>`` in the taxonomy's order, ``artefact``. The fields of
+            :class:`Prediction` say what they mean.
+        """
+        posts = list(columns["text"])
+        for row, post in enumerate(posts):
+            if not isinstance(post, str):
+                raise TypeError(f"Post {row} is of type {type(post).__name__}; a post is a string.")
+        manifest = self.artefact.manifest
+        languages = [identify(post) for post in posts]
+        logits, truncated = self._logits(posts)
+        scores = calibrate(
+            logits.narratives, logits.stances, [manifest.calibration[narrative] for narrative in manifest.narratives]
+        )
+        labels, abstained = decide(scores, languages, manifest)
+        stances = softmax(logits.stances)
+        return {
+            "language": np.array(languages, dtype=object),
+            "stance": np.array([STANCES[best] for best in stances.argmax(axis=1)], dtype=object),
+            **{f"stance_{stance}": stances[:, column] for column, stance in enumerate(STANCES)},
+            "labels": _objects(labels),
+            "abstained": _objects(abstained),
+            "truncated": truncated,
+            **{f"score_{narrative}": scores[:, column] for column, narrative in enumerate(manifest.narratives)},
+            "artefact": np.full(len(posts), self.artefact.id, dtype=object),
+        }
+
+    def embed(self, posts: Sequence[str]) -> NDArray[np.float32]:
+        """Sentence embeddings of unit length, shape (posts, hidden); their dot product is their cosine."""
+        return self._logits(posts)[0].embeddings
+
+    def _logits(self, posts: Sequence[str]) -> tuple[Logits, NDArray[np.bool_]]:
+        tokenised = self._tokenizer(posts)
+        order: list[int] = []
+        parts: list[Logits] = []
+        for rows in _batches(tokenised.ids):
+            order += rows
+            parts.append(self._backend.run(*pad([tokenised.ids[row] for row in rows], self._tokenizer.pad_id)))
+        if not parts:
+            # One padded row gives the widths; none of its answers is kept.
+            parts = [Logits(*(part[:0] for part in self._backend.run(*pad([[0, 2]], self._tokenizer.pad_id))))]
+        back = np.argsort(np.array(order, dtype=np.int64))
+        return Logits(*(np.concatenate(part)[back] for part in zip(*parts, strict=True))), np.array(
+            tokenised.truncated, dtype=bool
+        )
+
+
+def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Rows that go through the network together: of like length, so that little is padded."""
+    rows: list[int] = []
+    for row in sorted(range(len(ids)), key=lambda row: len(ids[row])):
+        if rows and (len(rows) + 1) * len(ids[row]) > BATCH_TOKENS:
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
+
+
+def _objects(lists: list[list[str]]) -> NDArray[np.object_]:
+    array = np.empty(len(lists), dtype=object)
+    array[:] = lists
+    return array

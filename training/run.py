@@ -1,0 +1,261 @@
+"""A training run: cross-validation, calibration and thresholds, the final training, the artefact."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing.managers import DictProxy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narratrace.model.artefact import CARD, ONNX_FILES, TAXONOMY, Artefact, Base, Threshold, save_artefact
+from narratrace.model.base import RECORD, BaseRecord
+from narratrace.model.errors import InputError, SettingsError
+from narratrace.model.export import export_onnx
+from narratrace.model.network import load_network, save_network
+from narratrace.model.quantise import quantise
+from narratrace.model.scores import calibrate
+from narratrace.model.settings import save_settings
+from narratrace.model.taxonomy import STANCES, Taxonomy
+from narratrace.model.tokenizer import PostTokenizer
+from narratrace.training.calibration import fit_calibration
+from narratrace.training.card import write_card
+from narratrace.training.folds import assign_folds
+from narratrace.training.labelled import LabelledPost, label_matrix, read_labelled, stance_indices
+from narratrace.training.metrics import measure
+from narratrace.training.settings import TrainingSettings
+from narratrace.training.thresholds import best_f1_thresholds
+from narratrace.training.trainer import fine_tune, infer
+
+FINAL = "final"
+"""Name of the training on all posts."""
+
+Progress = Callable[[dict[str, tuple[int, int]]], None]
+"""Called every now and then with the steps done and to do of every training of the run."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled posts of a run: ``measured`` ones count in thresholds and figures, ``synthetic`` ones do not."""
+
+    measured: list[LabelledPost]
+    synthetic: list[LabelledPost]
+    dev: dict[str, list[LabelledPost]]
+
+
+def train(
+    settings: TrainingSettings, out: Path, *, jobs: int = 1, on_progress: Progress | None = None
+) -> tuple[Artefact, dict[str, Any]]:
+    """Train an artefact.
+
+    Every training of the run (one per cross-validation fold, and the final one) is kept in ``out`` when it is done;
+    the same command continues an interrupted run where it was.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    out
+        Folder of the run: ``settings.yaml``, the finished trainings, and ``artefact``.
+    jobs
+        Trainings that run side by side, each on ``settings.threads`` threads.
+    on_progress
+        Called about once a second while trainings run.
+
+    Returns
+    -------
+    tuple
+        The artefact and its metrics, which stand in its manifest too.
+
+    Raises
+    ------
+    InputError
+        A file of posts cannot be read.
+    SettingsError
+        ``out`` holds a run with other settings, posts or base.
+    """
+    taxonomy = Taxonomy.load(settings.taxonomy)
+    posts = _read(settings, taxonomy)
+    base = _read_base(settings.base)
+    _claim(out, settings)
+    folds = assign_folds([*posts.measured, *posts.synthetic], settings.thresholds.folds, settings.seed)
+    _train_all(settings, out, jobs, on_progress)
+
+    measured = folds[: len(posts.measured)]
+    held_out = _held_out_logits(out, measured, settings)
+    labels = label_matrix(posts.measured, taxonomy)
+    calibration = fit_calibration(*held_out, labels)
+    thresholds = best_f1_thresholds(calibrate(*held_out, calibration), labels, settings.thresholds.smoothing)
+
+    # What was saved, in half precision, is what is measured and exported.
+    network = load_network(out / FINAL)
+    tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
+
+    def figures(of: Sequence[LabelledPost], narratives: NDArray[np.float32], stance: NDArray[np.float32]) -> Any:
+        score = calibrate(narratives, stance, calibration)
+        truth = label_matrix(of, taxonomy)
+        flagged = score >= thresholds
+        return measure(taxonomy.narrative_ids, score, flagged, truth, stance.argmax(axis=1), stance_indices(of))
+
+    metrics: dict[str, Any] = {
+        "cross_validation": figures(posts.measured, *held_out),
+        **{
+            name: figures(dev, *infer(network, tokenizer, [post.text for post in dev]))
+            for name, dev in posts.dev.items()
+        },
+    }
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(out / FINAL, folder, dirs_exist_ok=True)
+        taxonomy.dump(folder / TAXONOMY)
+        int8 = folder / ONNX_FILES["onnx-int8"]
+        int8.parent.mkdir()
+        with tempfile.TemporaryDirectory() as scratch:
+            export_onnx(network, Path(scratch) / "model.onnx")
+            quantise(Path(scratch) / "model.onnx", int8)
+        write_card(
+            folder / CARD,
+            taxonomy,
+            settings,
+            len(posts.measured) + len(posts.synthetic),
+            len(posts.synthetic),
+            metrics,
+        )
+
+    artefact = save_artefact(
+        out / "artefact",
+        fill,
+        narratrace=version("narratrace"),
+        base=Base(name=base.name, licence=base.licence, vocabulary=base.vocabulary),
+        taxonomy=f"{taxonomy.id}@{taxonomy.version}",
+        narratives=taxonomy.narrative_ids,
+        stances=STANCES,
+        languages=settings.data.languages,
+        max_tokens=settings.max_tokens,
+        calibration=dict(zip(taxonomy.narrative_ids, calibration, strict=True)),
+        thresholds={
+            narrative: Threshold(default=float(threshold))
+            for narrative, threshold in zip(taxonomy.narrative_ids, thresholds, strict=True)
+        },
+        metrics=metrics,
+    )
+    return artefact, metrics
+
+
+def _read(settings: TrainingSettings, taxonomy: Taxonomy) -> Labelled:
+    def read(paths: Sequence[Path]) -> list[LabelledPost]:
+        return [post for path in paths for post in read_labelled(path, taxonomy)]
+
+    posts = Labelled(
+        read(settings.data.train),
+        read(settings.data.synthetic),
+        {name: read_labelled(path, taxonomy) for name, path in settings.data.dev.items()},
+    )
+    if len(posts.measured) < settings.thresholds.folds:
+        raise InputError(f"{len(posts.measured)} labelled posts are too few for {settings.thresholds.folds} folds.")
+    return posts
+
+
+def _read_base(folder: Path) -> BaseRecord:
+    try:
+        return BaseRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is no base encoder: make one with: narratrace base build {folder}") from error
+
+
+def _claim(out: Path, settings: TrainingSettings) -> None:
+    """Make the run's folder, or make sure that it holds this very run."""
+    digests = {"settings": hashlib.sha256(settings.model_dump_json().encode()).hexdigest()}
+    weights = sorted(settings.base.glob("*.safetensors"))
+    files = [*settings.data.train, *settings.data.synthetic, settings.base / "tokenizer.json", *weights]
+    for path in files:
+        with path.open("rb") as file:
+            digests[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+    record = out / "inputs.json"
+    if record.is_file():
+        changed = [name for name, digest in json.loads(record.read_text()).items() if digests.get(name) != digest]
+        if changed:
+            raise SettingsError(
+                f"{out} holds a run with other {', '.join(changed)}: choose another folder, or remove it to start over."
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    save_settings(settings, out / "settings.yaml")
+    record.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+
+
+def _train_all(settings: TrainingSettings, out: Path, jobs: int, on_progress: Progress | None) -> None:
+    names = [FINAL, *(_fold_name(fold) for fold in range(settings.thresholds.folds))]
+    missing = [name for name in names if not (out / name).is_dir()]
+    # Spawned, not forked: torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        steps = manager.dict(dict.fromkeys(missing, (0, 0)))
+        futures = [pool.submit(_train_one, settings, out, name, steps) for name in missing]
+        try:
+            while futures:
+                done, running = wait(futures, timeout=1)
+                if on_progress:
+                    on_progress(dict(steps))
+                for future in done:
+                    future.result()
+                futures = list(running)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _train_one(settings: TrainingSettings, out: Path, name: str, steps: DictProxy[str, Any]) -> None:
+    """Do one training of the run, in a process of its own, and keep what it gave."""
+    taxonomy = Taxonomy.load(settings.taxonomy)
+    posts = _read(settings, taxonomy)
+    everything = [*posts.measured, *posts.synthetic]
+    if name == FINAL:
+        learnt = everything
+    else:
+        folds = assign_folds(everything, settings.thresholds.folds, settings.seed)
+        learnt = [post for post, fold in zip(everything, folds, strict=True) if _fold_name(fold) != name]
+    last = time.monotonic()
+
+    def on_step(done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > 1:
+            steps[name] = (done, total)
+            last = time.monotonic()
+
+    network = fine_tune(learnt, taxonomy, settings, on_step)
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        folder = Path(scratch) / name
+        folder.mkdir()
+        if name == FINAL:
+            save_network(network, settings.base, folder, settings.max_tokens)
+        else:
+            held_out = [post for post, fold in zip(posts.measured, folds, strict=False) if _fold_name(fold) == name]
+            tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
+            narratives, stances = infer(network, tokenizer, [post.text for post in held_out])
+            np.savez(folder / "logits.npz", narratives=narratives, stances=stances)
+        shutil.move(folder, out / name)
+
+
+def _fold_name(fold: int) -> str:
+    return f"fold-{fold}"
+
+
+def _held_out_logits(
+    out: Path, folds: NDArray[np.int64], settings: TrainingSettings
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Put the folds' logits of held-out posts together, in the order of the posts: narratives and stances."""
+    parts = [np.load(out / _fold_name(fold) / "logits.npz") for fold in range(settings.thresholds.folds)]
+    back = np.argsort(np.argsort(folds, kind="stable"))
+    narratives, stances = (np.concatenate([part[name] for part in parts])[back] for name in ("narratives", "stances"))
+    return narratives, stances
