@@ -189,7 +189,7 @@ def trim_encoder(encoder: PreTrainedModel, kept: NDArray[np.int64]) -> None:
 
 
 def _unigram_state(tokenizer: Tokenizer) -> dict[str, Any]:
-    state = json.loads(tokenizer.to_str())
+    state: dict[str, Any] = json.loads(tokenizer.to_str())
     if state["model"]["type"] != "Unigram":
         raise ArtefactError(
             f"Only Unigram vocabularies can be trimmed, and this tokenizer is {state['model']['type']}: "
