@@ -28,7 +28,7 @@ ALLOWED = {
     "configs": {"configs"},
 }
 # Beside training/, only these may import a package of an extra when they are themselves imported.
-NEEDS_AN_EXTRA = {"narratrace.model.export", "narratrace.model.network"}
+NEEDS_AN_EXTRA = {"narratrace.model.export", "narratrace.model.network", "narratrace.model.quantise"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
