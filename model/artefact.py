@@ -15,7 +15,6 @@ Nothing in it is ever unpickled.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -200,8 +199,8 @@ def save_artefact(out: Path, fill: Callable[[Path], None], **fields: Any) -> Art
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
         old = Path(scratch) / "replaced"
         if out.exists():
-            os.replace(out, old)
-        os.replace(folder, out)
+            out.replace(old)
+        folder.replace(out)
         shutil.rmtree(old, ignore_errors=True)
     return Artefact.open(out)
 

@@ -57,7 +57,7 @@ _ENGLISH = frozenset(
     "the a an and or but of to in on at for with from by about is are was were be been has have had do does did will "
     "would can could should not no it its this that these those they them their there he she his her him we our us you "
     "your i my me who what when where why how if so as than then just all more out up over after before because into "
-    "against only also very don't it's can't i'm".split()  # noqa: SIM905
+    "against only also very don't it's can't i'm".split()
 )
 # Spanish, Portuguese, French, Italian, German, Dutch, Swedish, Polish, Turkish, Malay and Indonesian, Tagalog.
 _FOREIGN = frozenset(
@@ -71,7 +71,7 @@ _FOREIGN = frozenset(
     "nie się jest że dla jak tylko "
     "bir ve bu için ile çok değil "
     "yang dan ini itu dengan untuk tidak dari dalam akan ada juga saya kita mereka orang bisa sudah "
-    "ang ng mga sa ako siya hindi po naman".split()  # noqa: SIM905
+    "ang ng mga sa ako siya hindi po naman".split()
 )
 
 

@@ -6,8 +6,8 @@ What is done, in this order:
    (the limit of the Stream-Safe Text Format, UAX #15); without it NFKC takes quadratic time.
 2. Invisible characters (default-ignorable code points: zero-width, bidi controls, soft hyphens, variation selectors)
    and surrogates are dropped, save what joins or selects inside an emoji sequence. Control characters become spaces.
-3. Runs of four or more of the same character are shortened to three.
-4. HTML entities with their semicolon are decoded until none is left, so ``&amp;lt;`` gives ``<``.
+3. HTML entities with their semicolon are decoded until none is left, so ``&amp;lt;`` gives ``<``.
+4. Runs of four or more of the same character are shortened to three.
 5. URLs are removed, whole, truncated (``https://t.co/ab…``), or of well-known hosts without a scheme.
 6. Hashtag marks are removed and the words kept, both ``#word`` and Weibo's ``#topic#``. ``#1`` is no hashtag.
 7. Mentions are removed: ``@handle``, the 44-character hashed ids of Twitter's archives, and Chinese names where a colon
@@ -17,15 +17,17 @@ What is done, in this order:
 
 The rest, case and punctuation too, is kept.
 
-Normalisation is idempotent and takes linear time, because the steps need no more than three rounds:
+Normalisation is idempotent and takes linear time, because the steps need no more than four rounds:
 
-- Steps 5 to 8 put a space in the place of what they remove. What steps 4 to 7 look for may begin after a space exactly
+- Steps 5 to 8 put a space in the place of what they remove. What steps 3 to 7 look for may begin after a space exactly
   when it may begin after what was there, and is not completed by one, so nothing new appears for any step to find;
-  nor do they touch NFKC, which treats what is on either side of a space on its own. Step 3 brings no new neighbours
-  together. So only steps 2 and 4, which do, call for another round.
-- Step 4 cleans what it decodes as steps 1 to 3 would, save that it composes nothing, and decodes on until no entity is
-  left. The second round composes; that never yields an ASCII character, hence no entity. Of what is invisible it finds
-  only joiners beside an emoji, and no mark composes with an emoji. The third finds nothing.
+  nor do they touch NFKC, which treats what is on either side of a space on its own. So only steps 2 to 4, which bring
+  characters together, call for another round.
+- Step 3 cleans what it decodes as steps 1 and 2 would, save that it composes nothing, and decodes on until no entity is
+  left. Step 4 can make only ``&ggg;`` and the like of what is none, with no ASCII character for a value.
+- From the second round on, hence, whatever is composed, decoded or shortened is not ASCII and makes no further entity;
+  of what is invisible only joiners beside an emoji are found, and no mark composes with an emoji. What the second round
+  decodes the third composes and shortens, and the fourth finds nothing.
 """
 
 from __future__ import annotations
@@ -295,8 +297,7 @@ class _Replacement:
 class _Entities:
     """HTML entities, decoded until none is left: what one gives may begin, fill or end another."""
 
-    _entity = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
-    _longest = 33
+    _entity = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]+|#[xX][0-9A-Fa-f]+);")
 
     def apply(self, text: str) -> str:
         return self._decode(text)[0] if self._entity.search(text) else text
@@ -308,16 +309,17 @@ class _Entities:
         out: list[str] = []
         starts: list[int] = []
         ends: list[int] = []
+        begins: list[int] = []  # where in out an entity may begin
         for at, character in enumerate(text):
             waiting = [(character, at)]
             while waiting:
                 character, start = waiting.pop()
-                if character == ";":
-                    tail = "".join(out[1 - self._longest :]) + ";"
-                    entity = self._entity.fullmatch(tail, max(tail.rfind("&"), 0))
-                    decoded = self._value(entity.group()) if entity else None
-                    if entity and decoded is not None:
-                        begin = len(out) - len(entity.group()) + 1
+                if character == "&":
+                    begins.append(len(out))
+                elif character == ";" and begins:
+                    begin = begins.pop()
+                    decoded = self._value("".join(out[begin:]) + ";")
+                    if decoded is not None:
                         start = starts[begin]
                         del out[begin:], starts[begin:], ends[begin:]
                         if decoded in _EMOJI_JOINERS and not (out and _EMOJI.match(out[-1])):
@@ -325,17 +327,23 @@ class _Entities:
                         # One by one, as each may end another entity.
                         waiting += [(each, start) for each in reversed(decoded)]
                         continue
-                if out[-3:] == [character] * 3:
-                    continue
+                    begins.clear()  # no entity goes on beyond a semicolon
                 out.append(character)
                 starts.append(start)
                 ends.append(at + 1)
         return "".join(out), starts, ends
 
-    @staticmethod
-    def _value(entity: str) -> str | None:
-        value = html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:])
-        if value is None or value in _EMOJI_JOINERS:
+    def _value(self, entity: str) -> str | None:
+        if not self._entity.fullmatch(entity):
+            return None
+        if entity[1] == "#":
+            # So many digits are beyond Unicode, and too many for int.
+            value = html.unescape(entity) if len(entity.lstrip("&#xX0")) <= 8 else "\ufffd"
+        elif (named := html5.get(entity[1:])) is not None:
+            value = named
+        else:
+            return None
+        if value in _EMOJI_JOINERS:
             return value
         return _CONTROL.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKC", value)))
 
@@ -363,19 +371,20 @@ class _Spaces:
 _MARKS = _Marks()
 _DROP_INVISIBLE = _Replacement(f"({_EMOJI_SEQUENCE})|{_INVISIBLE.pattern}", hint=_INVISIBLE.pattern)
 _ENTITIES = _Entities()
+_SHORTEN_RUNS = _Replacement(r"((.)\2\2)\2+", hint=r"(?s:(.)\1\1)")
 _STEPS: tuple[_Step, ...] = (
     _MARKS,
     _Composition(),
     _MARKS,  # one mark may have become two
     _DROP_INVISIBLE,
     _Replacement(_CONTROL.pattern, " ", hint=_CONTROL.pattern),
-    _Replacement(r"((.)\2\2)\2+", hint=r"(?s:(.)\1\1)"),
-    _Replacement(r"((.\ufe0f)\2\2)\2+", hint="\ufe0f"),  # an emoji with its selector counts as one
     _ENTITIES,
+    _SHORTEN_RUNS,
+    _Replacement(r"((.\ufe0f)\2\2)\2+", hint="\ufe0f"),  # an emoji with its selector counts as one
     _Replacement(f"(?i:{_URL})", " ", hint=r"[./](?=[./A-Za-z])"),
     _Replacement(_HASHTAG, " ", " ", hint="#"),
     _Replacement(_MENTION, " ", hint="@"),
     _Spaces(),
 )
 # The steps that can leave work for those before them.
-_REOPENING = (_DROP_INVISIBLE, _ENTITIES)
+_REOPENING = (_DROP_INVISIBLE, _ENTITIES, _SHORTEN_RUNS)

@@ -58,16 +58,7 @@ def write_card(
         ["stance accuracy", *(f"{metrics[name]['stance_accuracy']:.2f}" for name in sets)],
         *false_flags,
     ]
-    rows = [
-        [
-            narrative,
-            *(
-                f"{metrics[name]['narratives'][narrative]['f1']:.2f} ({metrics[name]['narratives'][narrative]['support']})"
-                for name in sets
-            ),
-        ]
-        for narrative in taxonomy.narrative_ids
-    ]
+    rows = [[narrative, *(_cell(metrics[name], narrative) for name in sets)] for narrative in taxonomy.narrative_ids]
     path.write_text(
         _TEMPLATE.format(
             title=taxonomy.title,
@@ -83,6 +74,11 @@ def write_card(
         ),
         encoding="utf-8",
     )
+
+
+def _cell(metrics: dict[str, Any], narrative: str) -> str:
+    one = metrics["narratives"][narrative]
+    return f"{one['f1']:.2f} ({one['support']})"
 
 
 def _share(value: float | None) -> str:

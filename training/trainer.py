@@ -226,7 +226,7 @@ def _arguments(settings: TrainingSettings, scratch: Path) -> TrainingArguments:
         remove_unused_columns=False,
         save_strategy="no",
         report_to="none",
-        logging_strategy="no",
+        logging_steps=42,
         disable_tqdm=True,
         seed=settings.seed,
         data_seed=settings.seed,

@@ -56,6 +56,7 @@ def score(
         Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
     ] = None,
     backend: Annotated[str | None, typer.Option(help="onnx-int8 (default), onnx or torch.", show_default=False)] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,
@@ -89,13 +90,17 @@ def score(
     """
     from rich.console import Console
 
+    from narratrace.commands.progress import ProgressDisplay
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
     from narratrace.inference.archives.results import check_free
+    from narratrace.inference.classifier import Classifier
     from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringSettings, score_archive
     from narratrace.model.settings import check_settings, load_settings
 
-    given: dict[str, Any] = {"format": form, "text": text, "limit": limit, "artefact": artefact, "backend": backend}
+    given: dict[str, Any] = {
+        "format": form, "text": text, "limit": limit, "artefact": artefact, "backend": backend, "threads": threads
+    }  # fmt: skip
     settings = load_settings(ScoringSettings, config or DEFAULT_SETTINGS, overrides or ())
     chosen = settings.model_dump() | {name: value for name, value in given.items() if value is not None}
     chosen["mapping"] |= parse_mapping(mapping or ())
@@ -106,9 +111,7 @@ def score(
     archive = Archive.open(inputs, settings.mapping, exclude=out)
     progress_to = Console(stderr=True, quiet=quiet, highlight=False)
     _show_archive(archive, progress_to)
-    classifier = _load_classifier(settings)
-
-    from narratrace.commands.progress import ProgressDisplay
+    classifier = Classifier.load(settings.artefact, backend=settings.backend, threads=settings.threads)
 
     try:
         with ProgressDisplay(progress_to) as display:
@@ -120,12 +123,6 @@ def score(
         raise typer.Exit(130) from None
     if not quiet:
         _show_summary(summary, out, settings, Console(highlight=False))
-
-
-def _load_classifier(settings: ScoringSettings) -> Any:
-    from narratrace.inference.classifier import Classifier
-
-    return Classifier.load(settings.artefact, backend=settings.backend)
 
 
 def _show_archive(archive: Archive, console: Console) -> None:

@@ -58,7 +58,8 @@ def open_backend(artefact: Artefact, name: str, threads: int | None = None) -> B
         raise SettingsError(f"There is no backend '{name}'; choose one of {', '.join(BACKENDS)}.")
     if name not in artefact.backends:
         raise ArtefactError(
-            f"The artefact {artefact.path} has no files for the backend '{name}', only for {', '.join(artefact.backends)}."
+            f"The artefact {artefact.path} has no files for the backend '{name}', "
+            f"only for {', '.join(artefact.backends)}."
         )
     if name == "torch":
         from narratrace.model.backends.torch_backend import TorchBackend

@@ -1,0 +1,5 @@
+"""Make ``python -m narratrace`` the ``narratrace`` command."""
+
+from narratrace.commands import main
+
+main()

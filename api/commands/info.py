@@ -1,0 +1,76 @@
+"""``narratrace info``: what an artefact is, in short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def info(
+    artefact: Annotated[
+        Path | None, typer.Argument(help="Artefact folder; the built-in one if not given.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False,
+) -> None:
+    """Show what an artefact was made from, its narratives and thresholds, and how well it does.
+
+    Every file of the artefact is verified on the way.
+
+    [bold]Examples[/bold]
+
+        narratrace info
+
+        narratrace info runs/mine/artefact --json
+    """
+    from narratrace.model.artefact import CARD, Artefact
+
+    opened = Artefact.open(artefact)
+    manifest = opened.manifest
+    if as_json:
+        typer.echo(manifest.model_dump_json(indent=1))
+        return
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{escape(manifest.id)}[/bold], made {manifest.created:%Y-%m-%d} by narratrace {manifest.narratrace}"
+    )
+    base = f"{manifest.base.name} ({manifest.base.licence or 'licence not known'})"
+    console.print(f"base: {escape(base)}, {manifest.base.vocabulary:,} pieces", soft_wrap=True)
+    console.print(f"taxonomy: {manifest.taxonomy}; languages: {', '.join(manifest.languages)}", soft_wrap=True)
+    console.print(
+        f"backends: {', '.join(opened.backends)}; posts are cut at {manifest.max_tokens} tokens", soft_wrap=True
+    )
+    sets = list(manifest.metrics)
+    figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    figures.add_column("")
+    for name in sets:
+        figures.add_column(name.replace("_", " "), justify="right")
+    for row, key in (("posts", "posts"), ("macro F1", "macro_f1"), ("stance accuracy", "stance_accuracy")):
+        figures.add_row(row, *(str(manifest.metrics[name][key]) for name in sets))
+    for stance, who in (("R", "reports"), ("C", "counters"), ("N", "none of these themes")):
+        shares = (manifest.metrics[name]["false_flags"].get(stance) for name in sets)
+        figures.add_row(f"false flags: {who}", *("-" if share is None else f"{share:.1%}" for share in shares))
+    console.print()
+    console.print(figures)
+    narratives = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    narratives.add_column("narrative")
+    narratives.add_column("threshold", justify="right")
+    for name in sets:
+        narratives.add_column(f"F1 {name.replace('_', ' ')}", justify="right")
+    for narrative in manifest.narratives:
+        threshold = manifest.thresholds[narrative].default
+        each = (manifest.metrics[name]["narratives"][narrative] for name in sets)
+        narratives.add_row(
+            narrative,
+            "review" if threshold is None else f"{threshold:.2f}",
+            *(f"{one['f1']:.2f} ({one['support']})" for one in each),
+        )
+    console.print()
+    console.print(narratives)
+    console.print(f"\nThe whole card: {escape(str(opened.path / CARD))}", soft_wrap=True)

@@ -1,0 +1,93 @@
+"""``narratrace predict``: say what single posts advance."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from narratrace.inference.classifier import Prediction
+    from narratrace.model.artefact import Artefact
+
+SHOWN_SCORE = 0.1
+"""Score from which a narrative is worth a line although it is no label."""
+
+
+def predict(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="Posts; without any, one post a line from stdin.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with every score.")] = False,
+    artefact: Annotated[
+        Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
+    ] = None,
+    backend: Annotated[str, typer.Option(help="onnx-int8, onnx or torch.")] = "onnx-int8",
+) -> None:
+    """Say which narratives posts advance, and their stance, with the scores behind it.
+
+    [bold]Examples[/bold]
+
+        narratrace predict "The so-called protesters are nothing but terrorists"
+
+        narratrace predict --json "暴徒打砸搶燒，支持警察" "有片有真相，警察亂咁打人"
+
+        cat posts.txt | narratrace predict --json | jq .labels
+    """
+    posts = list(texts) if texts else [line for line in sys.stdin.read().splitlines() if line.strip()]
+
+    from narratrace.inference.classifier import Classifier
+
+    classifier = Classifier.load(artefact, backend=backend)
+    predictions = classifier.predict(posts)
+    if as_json:
+        import dataclasses
+        import json
+
+        for post, prediction in zip(posts, predictions, strict=True):
+            typer.echo(json.dumps({"text": post, **dataclasses.asdict(prediction)}, ensure_ascii=False))
+        return
+
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for post, prediction in zip(posts, predictions, strict=True):
+        console.print(_render(post, prediction, classifier.artefact))
+
+
+def _render(post: str, prediction: Prediction, artefact: Artefact) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from narratrace.model.taxonomy import STANCE_NAMES
+
+    shown = [
+        name
+        for name, score in sorted(prediction.scores.items(), key=lambda item: -item[1])
+        if name in prediction.labels or name in prediction.abstained or score >= SHOWN_SCORE
+    ]
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
+    for name in shown:
+        threshold = artefact.manifest.thresholds[name].of(prediction.language)
+        label, review = name in prediction.labels, name in prediction.abstained
+        table.add_row(
+            "advances" if label else "for a person to review" if review else "below threshold",
+            artefact.taxonomy[name].title,
+            f"{prediction.scores[name]:.2f}",
+            "" if threshold is None or review else f"threshold {threshold:.2f}",
+            style="bold" if label else "yellow" if review else "dim",
+        )
+    stance = f"{STANCE_NAMES[prediction.stance]} ({prediction.stances[prediction.stance]:.2f})"
+    notes = ["cut: longer than the model reads"] if prediction.truncated else []
+    head = Text.assemble(
+        Text(post.strip(), style="italic"),
+        "\n",
+        Text(" · ".join([f"stance: {stance}", f"language: {prediction.language}", *notes])),
+    )
+    return Group(head, table if shown else Text("  no narrative", style="dim"), Text())

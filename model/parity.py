@@ -1,0 +1,101 @@
+"""How far the backends of one artefact are from each other, on the same posts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narratrace.model.artefact import TOKENIZER, Artefact
+from narratrace.model.backends import Backend, Logits, open_backend
+from narratrace.model.backends.onnx_backend import OnnxBackend
+from narratrace.model.export import export_onnx
+from narratrace.model.language import identify
+from narratrace.model.network import load_network
+from narratrace.model.scores import calibrate, decide
+from narratrace.model.tokenizer import PostTokenizer, pad
+
+TOLERANCE = 1e-4
+"""Greatest difference of scores between two full-precision backends."""
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Differences of a backend from torch in full precision.
+
+    Attributes
+    ----------
+    backend
+        The backend's name.
+    posts
+        Number of posts.
+    score_difference
+        Greatest absolute difference of a score.
+    label_flips
+        Posts whose labels differ.
+    stance_flips
+        Posts whose stance differs.
+    least_cosine
+        Least cosine of a post's two embeddings.
+    batch_difference
+        Greatest difference of a score between a post by itself and among others.
+    """
+
+    backend: str
+    posts: int
+    score_difference: float
+    label_flips: int
+    stance_flips: int
+    least_cosine: float
+    batch_difference: float
+
+
+def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
+    """Compare the full-precision and the int8 ONNX graph of an artefact with torch.
+
+    Posts go through in padded batches of mixed length, in the order given, and once more one by one. The
+    full-precision graph is exported anew from the artefact's weights where the artefact holds none.
+    """
+    tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
+    ids = tokenizer(posts).ids
+    languages = [identify(post) for post in posts]
+
+    def run(backend: Backend, size: int) -> Logits:
+        parts = [backend.run(*pad(ids[start : start + size], tokenizer.pad_id)) for start in range(0, len(ids), size)]
+        return Logits(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def scores(logits: Logits) -> NDArray[np.float32]:
+        calibration = [artefact.manifest.calibration[narrative] for narrative in artefact.manifest.narratives]
+        return calibrate(logits.narratives, logits.stances, calibration)
+
+    reference = run(open_backend(artefact, "torch"), _BATCH)
+    expected = scores(reference)
+    labels, _ = decide(expected, languages, artefact.manifest)
+    found = []
+    with tempfile.TemporaryDirectory() as scratch:
+        full = Path(scratch) / "model.onnx"
+        export_onnx(load_network(artefact.path), full)
+        for name, backend in (("onnx", OnnxBackend(full)), ("onnx-int8", open_backend(artefact, "onnx-int8"))):
+            logits = run(backend, _BATCH)
+            got = scores(logits)
+            found.append(
+                Parity(
+                    backend=name,
+                    posts=len(posts),
+                    score_difference=float(np.abs(got - expected).max()),
+                    label_flips=sum(
+                        one != other
+                        for one, other in zip(decide(got, languages, artefact.manifest)[0], labels, strict=True)
+                    ),
+                    stance_flips=int((logits.stances.argmax(1) != reference.stances.argmax(1)).sum()),
+                    least_cosine=float((logits.embeddings * reference.embeddings).sum(axis=1).min()),
+                    batch_difference=float(np.abs(scores(run(backend, 1)) - got).max()),
+                )
+            )
+    return found
