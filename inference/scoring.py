@@ -43,6 +43,7 @@ class ScoringSettings(Settings):
     batch_size: int = Field(default=1024, ge=1, description="Posts handed to the classifier at once.")
     artefact: Path | None = Field(default=None, description="Artefact folder; null is the one that narratrace ships.")
     backend: str = Field(default="onnx-int8", description="What computes the scores: onnx-int8, onnx or torch.")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; null leaves the choice to the backend.")
 
 
 class BatchClassifier(Protocol):
@@ -106,8 +107,8 @@ def score_archive(
     classifier
         What scores the posts.
     settings
-        How; the defaults if None. Their ``mapping`` applies to inputs that are not opened yet; ``artefact`` and
-        ``backend`` are only recorded here, as the classifier is loaded already.
+        How; the defaults if None. Their ``mapping`` applies to inputs that are not opened yet; ``artefact``,
+        ``backend`` and ``threads`` are only recorded here, as the classifier is loaded already.
     overwrite
         Whether results that are in `out` already may be replaced.
     on_progress

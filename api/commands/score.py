@@ -69,10 +69,10 @@ def score(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are in OUT.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Score every post of an archive: narratives, stance and language, with the summary of what was found.
+    """Score every post of an archive: which narratives it advances, its stance and language.
 
-    OUT gets scores.parquet (one row for each post), rejects.jsonl (rows that could not be read, with line and
-    reason), settings.yaml and summary.json.
+    OUT gets scores.parquet (a row for each post), rejects.jsonl (rows that
+    cannot be scored, with line and reason), summary.json and settings.yaml.
 
     [bold]Examples[/bold]
 
@@ -82,7 +82,7 @@ def score(
 
     Your own CSV, whose columns are called otherwise:
 
-        narratrace score posts.csv.gz --map text=body --map account_id=author -o scored --format csv
+        narratrace score posts.csv.gz --map text=body -o scored --format csv
 
     A look at the first thousand posts of many files:
 

@@ -91,18 +91,19 @@ class JsonLinesReader:
 
 
 def _parse(line: Line) -> dict[str, Any] | BadRow:
-    excerpt = shorten(line.text.strip())
     if not line.complete:
-        return BadRow(line.number, "row too long", f"longer than {MAX_ROW_BYTES // 2**20} MiB", excerpt)
+        return _bad(line, "row too long", f"longer than {MAX_ROW_BYTES // 2**20} MiB")
     try:
         record = json.loads(line.text)
     except json.JSONDecodeError as error:
-        return BadRow(line.number, "unreadable JSON", f"{error.msg} at column {error.colno}", excerpt)
+        return _bad(line, "unreadable JSON", f"{error.msg} at column {error.colno}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets nested without end
-        return BadRow(line.number, "unreadable JSON", str(error), excerpt)
-    if not isinstance(record, dict):
-        return BadRow(line.number, "not a JSON object", "", excerpt)
-    return record
+        return _bad(line, "unreadable JSON", str(error))
+    return record if isinstance(record, dict) else _bad(line, "not a JSON object", "")
+
+
+def _bad(line: Line, reason: str, detail: str) -> BadRow:
+    return BadRow(line.number, reason, detail, shorten(line.text.strip()))
 
 
 def _columns(record: dict[str, Any]) -> Iterator[str]:
