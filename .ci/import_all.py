@@ -14,6 +14,8 @@ import narratrace
 warnings.filterwarnings("error", category=DeprecationWarning, module=r"narratrace(\.|$)")
 imported, waiting = 0, []
 for module in pkgutil.walk_packages(narratrace.__path__, "narratrace."):
+    if module.name == "narratrace.__main__":  # runs the command
+        continue
     try:
         importlib.import_module(module.name)
         imported += 1

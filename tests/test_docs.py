@@ -101,14 +101,14 @@ def test_commands_and_options_exist(page: Path) -> None:
             continue
         for words in commands_in(block):
             command = get_command(app)
-            options = {"--help"}
-            for word in words:
-                options |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
-                if word.startswith("-") and word not in {"-", "--"}:
-                    assert word.partition("=")[0] in options, f"{block.place}: narratrace {shlex.join(words)}"
-                elif below := getattr(command, "commands", None):
-                    assert word in below, f"{block.place}: there is no command {word}"
-                    command = below[word]
+            while below := getattr(command, "commands", None):
+                assert words, f"{block.place}: {command.name} needs a command"
+                assert words[0] in below, f"{block.place}: there is no command {words[0]}"
+                command, words = below[words[0]], words[1:]
+            try:
+                command.make_context(command.name, words)
+            except Exception as error:
+                pytest.fail(f"{block.place}: {command.name} {shlex.join(words)}: {error}")
 
 
 @every_page
