@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 ScoreFormat = Literal["parquet", "jsonl", "csv"]
 
+ROW_GROUP_POSTS = 2**16
+ROW_GROUP_BYTES = 2**26
+"""A row group of long posts ends early, so that memory stays bounded."""
+
 # Line ends of Unicode that JSON leaves as they are, though many programs split lines at them.
 _LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
@@ -35,18 +39,33 @@ class ScoreWriter(Protocol):
 
 
 class ParquetScoreWriter:
-    """Scored posts as Parquet, compressed with zstd."""
+    """Scored posts as Parquet, compressed with zstd, in row groups of `ROW_GROUP_POSTS`."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._pending: list[pa.RecordBatch] = []
+        self._posts = 0
+        self._bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append the rows of a batch."""
-        self._writer.write_batch(batch)
+        self._pending.append(batch)
+        self._posts += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._posts >= ROW_GROUP_POSTS or self._bytes >= ROW_GROUP_BYTES:
+            self._write_row_group()
 
     def close(self) -> None:
-        """Write the index and close the file."""
+        """Write what is pending and the index, and close the file."""
+        if self._pending:
+            self._write_row_group()
         self._writer.close()
+
+    def _write_row_group(self) -> None:
+        table = pa.Table.from_batches(self._pending)
+        self._pending = []
+        self._posts = self._bytes = 0
+        self._writer.write_table(table)
 
 
 class JsonLinesScoreWriter:

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narratrace.inference.archives import writers
 from narratrace.inference.archives.cells import restore
 from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringProgress, ScoringSettings, score_archive
 from narratrace.inference.summary import Summary
@@ -140,7 +141,7 @@ hostile_text = st.tuples(
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     rows=st.lists(
         st.fixed_dictionaries({"id": hostile_text, "account_id": hostile_text, "text": hostile_text}), max_size=5
@@ -169,6 +170,15 @@ def test_hostile_text_comes_out_and_in_again(form: str, rows: list[dict[str, str
         assert [restore(restore(row["text"])) for row in again] == [restore(row["text"]) for row in scored]
     else:
         assert [row["text"] for row in again] == [row["text"] for row in scored]
+
+
+def test_small_batches_do_not_make_small_row_groups(
+    posts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "ROW_GROUP_POSTS", 60)
+    score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(batch_size=10))
+    written = pq.read_metadata(tmp_path / "out" / "scores.parquet")
+    assert [written.row_group(place).num_rows for place in range(written.num_row_groups)] == [60, 37]
 
 
 def test_texts_can_be_left_out(posts: Path, tmp_path: Path) -> None:
