@@ -12,17 +12,19 @@ import warnings
 import narratrace
 
 warnings.filterwarnings("error", category=DeprecationWarning, module=r"narratrace(\.|$)")
-imported, waiting = 0, []
+imported, waiting = [], []
 for module in pkgutil.walk_packages(narratrace.__path__, "narratrace."):
     if module.name == "narratrace.__main__":  # runs the command
         continue
     try:
         importlib.import_module(module.name)
-        imported += 1
+        imported.append(module.name)
     except ModuleNotFoundError as error:
         if not module.name.startswith(("narratrace.training.", "narratrace.model.")) or "narratrace" in (
             error.name or ""
         ):
             raise
         waiting.append(module.name)
-print(f"Imported {imported} modules; {len(waiting)} need the extra [train]: {', '.join(waiting) or 'none'}.")
+missing = {f"narratrace.{floor}" for floor in ("commands", "configs", "inference", "model", "training")} - set(imported)
+assert not missing, f"not in the wheel: {missing}"
+print(f"Imported {len(imported)} modules; {len(waiting)} need the extra [train]: {', '.join(waiting)}.")
