@@ -10,12 +10,14 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from narratrace.model.artefact import TOKENIZER, Artefact
-from narratrace.model.backends import Logits, open_backend
+from narratrace.model.artefact import TOKENIZER, WIDE, Artefact
+from narratrace.model.backends import ForwardPass, open_backend
 from narratrace.model.language import identify
-from narratrace.model.scores import calibrate, decide, softmax
+from narratrace.model.scores import Logits, calibrate, decide
 from narratrace.model.taxonomy import STANCES
 from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.model.wide import Wide
+from narratrace.model.windows import merge_windows
 
 BATCH_TOKENS = 2048
 """Tokens, padding included, that go through the network at once: more is no faster on a CPU and takes memory."""
@@ -42,8 +44,11 @@ class Prediction:
         Probability of every stance, 0 to 1, adding up to 1.
     language
         Tag of the text's language, one of :data:`narratrace.model.language.LANGUAGES`; noisy on short posts.
+    windows
+        How many overlapping windows the post was read in: 1 unless it is longer than the model reads at once. A
+        narrative counts as advanced where one window advances it; the stance is the windows' mean.
     truncated
-        Whether the post was longer than the model reads; the rest did not count.
+        Whether the post was longer even than all windows; the rest did not count.
     artefact
         Id of the artefact.
     """
@@ -54,6 +59,7 @@ class Prediction:
     scores: dict[str, float]
     stances: dict[str, float]
     language: str
+    windows: int
     truncated: bool
     artefact: str
 
@@ -74,6 +80,7 @@ class Classifier:
         self.artefact = artefact
         self._backend = open_backend(artefact, backend, threads)
         self._tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
+        self._wide = Wide.load(artefact.file(WIDE), len(STANCES))
 
     @classmethod
     def load(
@@ -133,6 +140,7 @@ class Classifier:
                 scores={name: float(columns[f"score_{name}"][row]) for name in narratives},
                 stances={stance: float(columns[f"stance_{stance}"][row]) for stance in STANCES},
                 language=str(columns["language"][row]),
+                windows=int(columns["windows"][row]),
                 truncated=bool(columns["truncated"][row]),
                 artefact=self.artefact.id,
             )
@@ -151,7 +159,7 @@ class Classifier:
         -------
         dict of str to array
             Arrays of n rows: ``language``, ``stance``, ``stance_A`` to ``stance_N``, ``labels``, ``abstained``,
-            ``truncated``, ``score_<narrative>`` in the taxonomy's order, ``artefact``. The fields of
+            ``windows``, ``truncated``, ``score_<narrative>`` in the taxonomy's order, ``artefact``. The fields of
             :class:`Prediction` say what they mean.
         """
         posts = list(columns["text"])
@@ -159,42 +167,47 @@ class Classifier:
             if not isinstance(post, str):
                 raise TypeError(f"Post {row} is of type {type(post).__name__}; a post is a string.")
         manifest = self.artefact.manifest
-        languages = [identify(post) for post in posts]
-        logits, truncated = self._logits(posts)
+        tokenised = self._tokenizer(posts)
+        deep = merge_windows(self._forward(tokenised.ids), tokenised.windows)
         scores = calibrate(
-            logits.narratives, logits.stances, [manifest.calibration[narrative] for narrative in manifest.narratives]
+            Logits(deep.narratives, deep.stances),
+            self._wide.run(tokenised.texts),
+            [manifest.calibration[narrative] for narrative in manifest.narratives],
+            manifest.stance_calibration,
         )
-        labels, abstained = decide(scores, languages, manifest)
-        stances = softmax(logits.stances)
+        languages = [identify(post) for post in posts]
+        labels, abstained = decide(scores.narratives, languages, manifest)
         return {
             "language": np.array(languages, dtype=object),
-            "stance": np.array([STANCES[best] for best in stances.argmax(axis=1)], dtype=object),
-            **{f"stance_{stance}": stances[:, column] for column, stance in enumerate(STANCES)},
+            "stance": np.array([STANCES[best] for best in scores.stances.argmax(axis=1)], dtype=object),
+            **{f"stance_{stance}": scores.stances[:, column] for column, stance in enumerate(STANCES)},
             "labels": _objects(labels),
             "abstained": _objects(abstained),
-            "truncated": truncated,
-            **{f"score_{narrative}": scores[:, column] for column, narrative in enumerate(manifest.narratives)},
+            "windows": np.array(tokenised.windows, dtype=np.int16),
+            "truncated": np.array(tokenised.truncated, dtype=bool),
+            **{
+                f"score_{narrative}": scores.narratives[:, column]
+                for column, narrative in enumerate(manifest.narratives)
+            },
             "artefact": np.full(len(posts), self.artefact.id, dtype=object),
         }
 
     def embed(self, posts: Sequence[str]) -> NDArray[np.float32]:
         """Sentence embeddings of unit length, shape (posts, hidden); their dot product is their cosine."""
-        return self._logits(posts)[0].embeddings
-
-    def _logits(self, posts: Sequence[str]) -> tuple[Logits, NDArray[np.bool_]]:
         tokenised = self._tokenizer(posts)
+        return merge_windows(self._forward(tokenised.ids), tokenised.windows).embeddings
+
+    def _forward(self, ids: Sequence[Sequence[int]]) -> ForwardPass:
         order: list[int] = []
-        parts: list[Logits] = []
-        for rows in _batches(tokenised.ids):
+        parts: list[ForwardPass] = []
+        for rows in _batches(ids):
             order += rows
-            parts.append(self._backend.run(*pad([tokenised.ids[row] for row in rows], self._tokenizer.pad_id)))
+            parts.append(self._backend.run(*pad([ids[row] for row in rows], self._tokenizer.pad_id)))
         if not parts:
-            # One padded row gives the widths; none of its answers is kept.
-            parts = [Logits(*(part[:0] for part in self._backend.run(*pad([[0, 2]], self._tokenizer.pad_id))))]
+            # One row gives the widths; none of its answers is kept.
+            parts = [ForwardPass(*(part[:0] for part in self._backend.run(*pad([[0, 0]], self._tokenizer.pad_id))))]
         back = np.argsort(np.array(order, dtype=np.int64))
-        return Logits(*(np.concatenate(part)[back] for part in zip(*parts, strict=True))), np.array(
-            tokenised.truncated, dtype=bool
-        )
+        return ForwardPass(*(np.concatenate(part)[back] for part in zip(*parts, strict=True)))
 
 
 def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:

@@ -177,7 +177,7 @@ def _score(
 def _in_order(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Order the columns of the classifier as they are read: what was found, then how sure."""
     first = ("language", "labels", "stance")
-    last = ("abstained", "truncated", "artefact")
+    last = ("abstained", "windows", "truncated", "artefact")
     between = (name for name in scores if name not in first + last)
     return {name: scores[name] for name in (*first, *between, *last)}
 
@@ -187,7 +187,7 @@ def _type_of(name: str) -> pa.DataType:
         return pa.float32()
     if name in ("labels", "abstained"):
         return pa.list_(pa.string())
-    return pa.bool_() if name == "truncated" else pa.string()
+    return {"windows": pa.int16(), "truncated": pa.bool_()}.get(name, pa.string())
 
 
 def mappings(archive: Archive) -> list[MappingUse]:

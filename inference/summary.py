@@ -48,7 +48,7 @@ class Summary(BaseModel):
     rejected: int = Field(description="Rows in the rejects file.")
     rejects: dict[str, int] = Field(description="Rejected rows by reason.")
     oddities: dict[str, int] = Field(description="Scored posts of which something was unreadable or missing, by what.")
-    truncated: int = Field(description="Posts longer than the classifier reads in one piece.")
+    truncated: int = Field(description="Posts so long that their end was not read.")
     flagged: int = Field(description="Posts labelled with at least one narrative.")
     abstained: int = Field(description="Posts of which at least one narrative is left for a person to decide.")
     languages: dict[str, int]

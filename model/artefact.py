@@ -7,6 +7,7 @@
     README.md                    the card
     encoder/                     a sentence-transformers folder: weights (fp16 safetensors) and tokenizer
     heads.safetensors            the narrative and stance heads
+    wide.safetensors             the wide part: a linear model on character n-grams
     onnx/model-int8.onnx         encoder and heads in one graph, for inference without torch
 
 Nothing in it is ever unpickled.
@@ -40,6 +41,7 @@ CARD = "README.md"
 ENCODER = "encoder"
 TOKENIZER = "encoder/tokenizer.json"
 HEADS = "heads.safetensors"
+WIDE = "wide.safetensors"
 ONNX_FILES = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model-int8.onnx"}
 """The graph of each ONNX backend; the backend ``torch`` needs the encoder folder and the heads."""
 
@@ -64,15 +66,24 @@ class Base(_Part):
 
 
 class Calibration(_Part):
-    """Platt scaling with the stance as a second witness: score = sigmoid(slope * z + stance * z_A + intercept).
+    """Logistic regression: score = sigmoid(deep * d + wide * w + stance * s + intercept).
 
-    ``z`` is the narrative's logit and ``z_A`` the log-odds of the stance "advances". Fitted on out-of-fold logits
-    (Platt 1999, "Probabilistic outputs for support vector machines").
+    ``d`` and ``w`` are the logits of the encoder's head and of the wide part, ``s`` the log-odds of the stance
+    "advances". Fitted on out-of-fold logits: Platt scaling (Platt 1999, "Probabilistic outputs for support vector
+    machines") of a stack (Wolpert 1992, "Stacked generalization").
     """
 
-    slope: float = Field(ge=0, description="Weight of the narrative's logit; not negative, so order is kept.")
+    deep: float = Field(ge=0, description="Weight of the encoder's logit; not negative, so order is kept.")
+    wide: float = Field(ge=0, description="Weight of the wide part's logit.")
     stance: float = Field(ge=0, description="Weight of the log-odds of the stance 'advances'.")
     intercept: float = Field(description="Added constant.")
+
+
+class StanceCalibration(_Part):
+    """Probabilities of the stances = softmax(deep * d + wide * w), fitted as :class:`Calibration` is."""
+
+    deep: float = Field(ge=0, description="Weight of the encoder's logits.")
+    wide: float = Field(ge=0, description="Weight of the wide part's logits.")
 
 
 class Threshold(_Part):
@@ -104,6 +115,7 @@ class Manifest(_Part):
     )
     max_tokens: int = Field(gt=2, description="Longer posts are cut here and marked as truncated.")
     calibration: dict[str, Calibration]
+    stance_calibration: StanceCalibration
     thresholds: dict[str, Threshold]
     metrics: dict[str, Any] = Field(description="What was measured when it was made, and on what.")
     files: dict[str, FileRecord] = Field(description="Every other file, by its path in the folder.")

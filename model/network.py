@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +32,9 @@ class NetworkOutput(NamedTuple):
 class Network(nn.Module):
     """Encoder, mean pooling and the narrative and stance heads.
 
-    The heads read the pooled vector as it is; scaled to unit length the same vector is the sentence embedding, so
-    one forward pass serves labels, stance and copypasta.
+    The heads read the pooled vector; scaled to unit length the same vector is the sentence embedding, so one forward
+    pass serves labels, stance and copypasta. For the heads it is standardised first: sentence embeddings share a large
+    common component (unrelated posts have cosines of 0.75 to 0.8 in e5), beside which the differences are small.
 
     Parameters
     ----------
@@ -48,17 +50,30 @@ class Network(nn.Module):
         super().__init__()
         hidden = encoder.config.hidden_size
         self.encoder = encoder
+        self.centre = nn.Buffer(torch.zeros(hidden))
+        self.spread = nn.Buffer(torch.ones(hidden))
         self.dropout = nn.Dropout(dropout)
         self.narratives = nn.Linear(hidden, narratives)
         self.stances = nn.Linear(hidden, stances)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> NetworkOutput:
         """Run padded token ids, shape (n, tokens), with their attention mask."""
+        pooled = self.pool(input_ids, attention_mask)
+        kept = self.dropout((pooled - self.centre) / self.spread)
+        return NetworkOutput(self.narratives(kept), self.stances(kept), nn.functional.normalize(pooled, dim=-1))
+
+    def pool(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Mean of the last layer's vectors over the tokens, shape (n, hidden)."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
-        pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-        kept = self.dropout(pooled)
-        return NetworkOutput(self.narratives(kept), self.stances(kept), nn.functional.normalize(pooled, dim=-1))
+        return (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+
+    @torch.inference_mode()
+    def standardise(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Take centre and spread of the pooled vectors from batches of token ids and attention masks."""
+        pooled = torch.cat([self.pool(*batch) for batch in batches])
+        self.centre.copy_(pooled.mean(dim=0))
+        self.spread.copy_(pooled.std(dim=0).clamp(min=1e-6))
 
     def heads(self) -> dict[str, Tensor]:
         """State of the two heads."""

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from narratrace.model.artefact import TOKENIZER, Artefact
-from narratrace.model.backends import Backend, Logits, open_backend
+from narratrace.model.artefact import TOKENIZER, WIDE, Artefact
+from narratrace.model.backends import Backend, ForwardPass, open_backend
 from narratrace.model.backends.onnx_backend import OnnxBackend
 from narratrace.model.export import export_onnx
 from narratrace.model.language import identify
 from narratrace.model.network import load_network
-from narratrace.model.scores import calibrate, decide
+from narratrace.model.scores import Logits, Scores, calibrate, decide
+from narratrace.model.taxonomy import STANCES
 from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.model.wide import Wide
+from narratrace.model.windows import merge_windows
 
 TOLERANCE = 1e-4
 """Greatest difference of scores between two full-precision backends."""
@@ -63,39 +65,44 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
     full-precision graph is exported anew from the artefact's weights where the artefact holds none.
     """
     tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
-    ids = tokenizer(posts).ids
+    tokenised = tokenizer(posts)
+    ids = tokenised.ids
+    wide = Wide.load(artefact.file(WIDE), len(STANCES)).run(tokenised.texts)
     languages = [identify(post) for post in posts]
 
-    def run(backend: Backend, size: int) -> Logits:
+    def run(backend: Backend, size: int) -> ForwardPass:
         parts = [backend.run(*pad(ids[start : start + size], tokenizer.pad_id)) for start in range(0, len(ids), size)]
-        return Logits(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        windows = ForwardPass(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        return merge_windows(windows, tokenised.windows)
 
-    def scores(logits: Logits) -> NDArray[np.float32]:
+    def scores(deep: ForwardPass) -> Scores:
         calibration = [artefact.manifest.calibration[narrative] for narrative in artefact.manifest.narratives]
-        return calibrate(logits.narratives, logits.stances, calibration)
+        return calibrate(Logits(deep.narratives, deep.stances), wide, calibration, artefact.manifest.stance_calibration)
 
     reference = run(open_backend(artefact, "torch"), _BATCH)
     expected = scores(reference)
-    labels, _ = decide(expected, languages, artefact.manifest)
+    labels, _ = decide(expected.narratives, languages, artefact.manifest)
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         full = Path(scratch) / "model.onnx"
         export_onnx(load_network(artefact.path), full)
         for name, backend in (("onnx", OnnxBackend(full)), ("onnx-int8", open_backend(artefact, "onnx-int8"))):
-            logits = run(backend, _BATCH)
-            got = scores(logits)
+            forward = run(backend, _BATCH)
+            got = scores(forward)
             found.append(
                 Parity(
                     backend=name,
                     posts=len(posts),
-                    score_difference=float(np.abs(got - expected).max()),
+                    score_difference=float(np.abs(got.narratives - expected.narratives).max()),
                     label_flips=sum(
                         one != other
-                        for one, other in zip(decide(got, languages, artefact.manifest)[0], labels, strict=True)
+                        for one, other in zip(
+                            decide(got.narratives, languages, artefact.manifest)[0], labels, strict=True
+                        )
                     ),
-                    stance_flips=int((logits.stances.argmax(1) != reference.stances.argmax(1)).sum()),
-                    least_cosine=float((logits.embeddings * reference.embeddings).sum(axis=1).min()),
-                    batch_difference=float(np.abs(scores(run(backend, 1)) - got).max()),
+                    stance_flips=int((got.stances.argmax(axis=1) != expected.stances.argmax(axis=1)).sum()),
+                    least_cosine=float((forward.embeddings * reference.embeddings).sum(axis=1).min()),
+                    batch_difference=float(np.abs(scores(run(backend, 1)).narratives - got.narratives).max()),
                 )
             )
     return found

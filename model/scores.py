@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from narratrace.model.artefact import Calibration, Manifest
+from narratrace.model.artefact import Calibration, Manifest, StanceCalibration
 from narratrace.model.taxonomy import STANCES
 
 REVIEW_SCORE = 0.5
@@ -16,28 +17,43 @@ REVIEW_SCORE = 0.5
 _ADVANCES = STANCES.index("A")
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities along the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+class Logits(NamedTuple):
+    """What one part of the model, encoder or wide, says of n posts."""
+
+    narratives: NDArray[np.float32]
+    """Shape (n, narratives)."""
+    stances: NDArray[np.float32]
+    """Shape (n, stances)."""
+
+
+class Scores(NamedTuple):
+    """Calibrated probabilities of n posts, each 0 to 1."""
+
+    narratives: NDArray[np.float32]
+    """Shape (n, narratives)."""
+    stances: NDArray[np.float32]
+    """Shape (n, stances); every row adds up to 1."""
+
+
+def calibrate(deep: Logits, wide: Logits, narratives: Sequence[Calibration], stances: StanceCalibration) -> Scores:
+    """Scores from the logits of the encoder and of the wide part, with one calibration per narrative."""
+    stance_logits = stances.deep * deep.stances + stances.wide * wide.stances
+    weights = np.array([(one.deep, one.wide, one.stance, one.intercept) for one in narratives], dtype=np.float32)
+    by_deep, by_wide, by_stance, intercept = weights.T
+    logits = (
+        by_deep * deep.narratives
+        + by_wide * wide.narratives
+        + by_stance * advance_logit(stance_logits)[:, None]
+        + intercept
+    )
+    shifted = np.exp(stance_logits - stance_logits.max(axis=1, keepdims=True, initial=-np.inf))
+    return Scores(1 / (1 + np.exp(-logits)), shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def advance_logit(stances: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log-odds of the stance "advances" against all others; ``stances`` of shape (n, 4), the result of (n,)."""
     others = np.delete(stances, _ADVANCES, axis=1)
-    top = others.max(axis=1)
-    return stances[:, _ADVANCES] - top - np.log(np.exp(others - top[:, None]).sum(axis=1))
-
-
-def calibrate(
-    narratives: NDArray[np.float32], stances: NDArray[np.float32], calibration: Sequence[Calibration]
-) -> NDArray[np.float32]:
-    """Scores, shape (n, narratives), from both heads' logits and one calibration per narrative."""
-    slope, stance, intercept = np.array(
-        [(one.slope, one.stance, one.intercept) for one in calibration], dtype=np.float32
-    ).T
-    logits = slope * narratives + stance * advance_logit(stances)[:, None] + intercept
-    return 1 / (1 + np.exp(-logits))
+    return np.asarray(stances[:, _ADVANCES] - np.logaddexp.reduce(others, axis=1))
 
 
 def decide(

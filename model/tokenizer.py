@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 
 from narratrace.model.text import normalise
 
-CHARACTERS_PER_TOKEN = 32
-"""A post is cut at this many characters per allowed token before it is tokenised, so that a megabyte costs nothing.
+WINDOWS = 16
+"""A post longer than the model reads at once is read in up to this many windows; the rest is cut."""
+
+OVERLAP = 1 / 4
+"""Share of a window that the next one reads again, so that no sentence is torn for both."""
+
+CHARACTERS_PER_TOKEN = 8
+"""A post is cut at this many characters per token that can be read, so that a megabyte costs no more than an article.
 
 Chinese and English posts have 1 to 5 characters per token; only runs of unknown characters or blanks reach more.
 """
@@ -21,29 +27,35 @@ Chinese and English posts have 1 to 5 characters per token; only runs of unknown
 
 @dataclass(frozen=True, slots=True)
 class TokenisedPosts:
-    """Token ids of posts.
+    """Posts as the model reads them.
 
     Attributes
     ----------
+    texts
+        The normalised posts.
     ids
-        One list of token ids per post, start and end token included.
+        Token ids of every window of every post, in order, start and end token included.
+    windows
+        Number of windows of each post, at least 1.
     truncated
-        Whether the post was longer than the model reads.
+        Whether the post was longer than all windows together.
     """
 
+    texts: list[str]
     ids: list[list[int]]
+    windows: list[int]
     truncated: list[bool]
 
 
 class PostTokenizer:
-    """Normalises, tokenises and cuts posts.
+    """Normalises and tokenises posts, long ones in overlapping windows.
 
     Parameters
     ----------
     path
         A ``tokenizer.json``.
     max_tokens
-        Longer posts are cut to this many tokens, the end token kept.
+        Tokens of a window, start and end token included.
 
     Attributes
     ----------
@@ -54,8 +66,8 @@ class PostTokenizer:
     def __init__(self, path: Path, max_tokens: int) -> None:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_tokens)
-        self._characters = max_tokens * CHARACTERS_PER_TOKEN
+        self._tokenizer.enable_truncation(max_tokens, stride=int((max_tokens - 2) * OVERLAP))
+        self._characters = WINDOWS * max_tokens * CHARACTERS_PER_TOKEN
         self.pad_id = self._special("<pad>", "[PAD]")
         self.mask_id = self._special("<mask>", "[MASK]")
 
@@ -64,19 +76,20 @@ class PostTokenizer:
         return next((token for token in ids if token is not None), 0)
 
     def __call__(self, posts: Sequence[str]) -> TokenisedPosts:
-        """Tokenise raw posts."""
-        return self.tokenise([normalise(post[: self._characters + 1]).text for post in posts], posts)
+        """Normalise and tokenise raw posts."""
+        texts = [normalise(post[: self._characters]).text for post in posts]
+        ids: list[list[int]] = []
+        windows, truncated = [], []
+        for post, first in zip(posts, self._tokenizer.encode_batch_fast(texts), strict=True):
+            read = [first, *first.overflowing][:WINDOWS]
+            ids += [window.ids for window in read]
+            windows.append(len(read))
+            truncated.append(len(first.overflowing) >= WINDOWS or len(post) > self._characters)
+        return TokenisedPosts(texts, ids, windows, truncated)
 
-    def tokenise(self, texts: Sequence[str], posts: Sequence[str]) -> TokenisedPosts:
-        """Tokenise texts that are normalised already; ``posts`` are what they were made from."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts))
-        return TokenisedPosts(
-            [encoding.ids for encoding in encodings],
-            [
-                bool(encoding.overflowing) or len(post) > self._characters
-                for encoding, post in zip(encodings, posts, strict=True)
-            ],
-        )
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of the first window of texts that are normalised already."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
 
 def pad(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

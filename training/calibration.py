@@ -6,47 +6,66 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from narratrace.model.artefact import Calibration
-from narratrace.model.scores import advance_logit
+from narratrace.model.artefact import Calibration, StanceCalibration
+from narratrace.model.scores import Logits, advance_logit
 
-_PRIOR = 0.01
-"""Weak pull to the uncalibrated logit, so that a narrative with few positives cannot run away."""
+_PRIOR = 0.001
+"""Weak pull to the plain mean of the two logits, so that a narrative with few positives cannot run away."""
+
+_START = np.array([0.5, 0.5, 0.0, 0.0])
+"""Deep, wide, stance and intercept before anything is fitted."""
+
+
+def fit_stance_calibration(deep: Logits, wide: Logits, stances: NDArray[np.int64]) -> StanceCalibration:
+    """Fit how much encoder and wide part count in the stance, on posts that neither learnt from."""
+    rows = np.arange(len(stances))
+    parts = np.stack([deep.stances, wide.stances]).astype(np.float64)
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        logits = np.tensordot(weights, parts, axes=1)
+        right = logits[rows, stances] - np.logaddexp.reduce(logits, axis=1)
+        return float(-right.mean() + _PRIOR / 2 * ((weights - 0.5) ** 2).sum())
+
+    by_deep, by_wide = minimize(loss, [0.5, 0.5], bounds=[(0, None)] * 2, method="L-BFGS-B").x
+    return StanceCalibration(deep=float(by_deep), wide=float(by_wide))
 
 
 def fit_calibration(
-    narratives: NDArray[np.float32], stances: NDArray[np.float32], labels: NDArray[np.bool_]
+    deep: Logits, wide: Logits, stances: StanceCalibration, labels: NDArray[np.bool_]
 ) -> list[Calibration]:
-    """Fit one calibration per narrative on posts that the network did not learn from.
+    """Fit one calibration per narrative on posts that neither encoder nor wide part learnt from.
 
-    Platt scaling (Platt 1999) with the log-odds of the stance "advances" as a second input: a post that counters or
-    reports is less likely to advance anything, whatever its words.
+    The log-odds of the stance "advances" is one of the inputs: a post that counters or reports is less likely to
+    advance anything, whatever its words.
 
     Parameters
     ----------
-    narratives, stances
-        Out-of-fold logits, shapes (posts, narratives) and (posts, stances).
+    deep, wide
+        Out-of-fold logits.
+    stances
+        What :func:`fit_stance_calibration` gave for them.
     labels
         Shape (posts, narratives).
     """
-    witness = advance_logit(stances).astype(np.float64)
+    witness = advance_logit(stances.deep * deep.stances + stances.wide * wide.stances)
     return [
-        _fit(column.astype(np.float64), witness, truth) for column, truth in zip(narratives.T, labels.T, strict=True)
+        _fit(np.stack([deep.narratives[:, column], wide.narratives[:, column], witness], axis=1), truth)
+        for column, truth in enumerate(labels.T)
     ]
 
 
-def _fit(logits: NDArray[np.float64], witness: NDArray[np.float64], truth: NDArray[np.bool_]) -> Calibration:
+def _fit(inputs: NDArray[np.floating], truth: NDArray[np.bool_]) -> Calibration:
+    inputs = np.column_stack([inputs, np.ones(len(inputs))]).astype(np.float64)
     positives, negatives = truth.sum(), (~truth).sum()
     # Platt's targets: never quite 0 or 1, the less so the fewer posts there are.
     targets = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        slope, stance, intercept = weights
-        z = slope * logits + stance * witness + intercept
-        wrong = 1 / (1 + np.exp(-z)) - targets
-        gradient = np.array([wrong @ logits, wrong @ witness, wrong.sum()]) / len(z)
-        pull = weights - np.array([1.0, 0.0, 0.0])
+        z = inputs @ weights
+        gradient = inputs.T @ (1 / (1 + np.exp(-z)) - targets) / len(z)
+        pull = weights - _START
         return float((np.logaddexp(0, z) - targets * z).mean() + _PRIOR / 2 * pull @ pull), gradient + _PRIOR * pull
 
-    fitted = minimize(loss, [1.0, 0.0, 0.0], jac=True, bounds=[(0, None), (0, None), (None, None)], method="L-BFGS-B")
-    slope, stance, intercept = (float(weight) for weight in fitted.x)
-    return Calibration(slope=slope, stance=stance, intercept=intercept)
+    fitted = minimize(loss, _START, jac=True, bounds=[(0, None)] * 3 + [(None, None)], method="L-BFGS-B")
+    deep, wide, stance, intercept = (float(weight) for weight in fitted.x)
+    return Calibration(deep=deep, wide=wide, stance=stance, intercept=intercept)

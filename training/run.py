@@ -19,17 +19,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narratrace.model.artefact import CARD, ONNX_FILES, TAXONOMY, Artefact, Base, Threshold, save_artefact
+from narratrace.model.artefact import CARD, ONNX_FILES, TAXONOMY, WIDE, Artefact, Base, Threshold, save_artefact
 from narratrace.model.base import RECORD, BaseRecord
 from narratrace.model.errors import InputError, SettingsError
 from narratrace.model.export import export_onnx
 from narratrace.model.network import load_network, save_network
 from narratrace.model.quantise import quantise
-from narratrace.model.scores import calibrate
+from narratrace.model.scores import Logits, calibrate
 from narratrace.model.settings import save_settings
 from narratrace.model.taxonomy import STANCES, Taxonomy
+from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
-from narratrace.training.calibration import fit_calibration
+from narratrace.model.wide import Wide
+from narratrace.training.calibration import fit_calibration, fit_stance_calibration
 from narratrace.training.card import write_card
 from narratrace.training.folds import assign_folds
 from narratrace.training.labelled import LabelledPost, label_matrix, read_labelled, stance_indices
@@ -37,6 +39,7 @@ from narratrace.training.metrics import measure
 from narratrace.training.settings import TrainingSettings
 from narratrace.training.thresholds import best_f1_thresholds
 from narratrace.training.trainer import fine_tune, infer
+from narratrace.training.wide import fit_wide
 
 FINAL = "final"
 """Name of the training on all posts."""
@@ -92,28 +95,37 @@ def train(
     folds = assign_folds([*posts.measured, *posts.synthetic], settings.thresholds.folds, settings.seed)
     _train_all(settings, out, jobs, on_progress)
 
-    measured = folds[: len(posts.measured)]
-    held_out = _held_out_logits(out, measured, settings)
     labels = label_matrix(posts.measured, taxonomy)
-    calibration = fit_calibration(*held_out, labels)
-    thresholds = best_f1_thresholds(calibrate(*held_out, calibration), labels, settings.thresholds.smoothing)
+    held_out = _held_out_logits(out, folds[: len(posts.measured)], settings)
+    stances = fit_stance_calibration(*held_out, stance_indices(posts.measured))
+    narratives = fit_calibration(*held_out, stances, labels)
+    thresholds = best_f1_thresholds(
+        calibrate(*held_out, narratives, stances).narratives, labels, settings.thresholds.smoothing
+    )
 
     # What was saved, in half precision, is what is measured and exported.
     network = load_network(out / FINAL)
+    wide = Wide.load(out / FINAL / WIDE, len(STANCES))
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
-    def figures(of: Sequence[LabelledPost], narratives: NDArray[np.float32], stance: NDArray[np.float32]) -> Any:
-        score = calibrate(narratives, stance, calibration)
-        truth = label_matrix(of, taxonomy)
-        flagged = score >= thresholds
-        return measure(taxonomy.narrative_ids, score, flagged, truth, stance.argmax(axis=1), stance_indices(of))
+    def figures(of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
+        scores = calibrate(deep, wide, narratives, stances)
+        return measure(
+            taxonomy.narrative_ids,
+            scores.narratives,
+            scores.narratives >= thresholds,
+            label_matrix(of, taxonomy),
+            scores.stances.argmax(axis=1),
+            stance_indices(of),
+        )
+
+    def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
+        texts = [normalise(post.text).text for post in dev]
+        return figures(dev, infer(network, tokenizer, texts), wide.run(texts))
 
     metrics: dict[str, Any] = {
         "cross_validation": figures(posts.measured, *held_out),
-        **{
-            name: figures(dev, *infer(network, tokenizer, [post.text for post in dev]))
-            for name, dev in posts.dev.items()
-        },
+        **{name: on_dev(dev) for name, dev in posts.dev.items()},
     }
 
     def fill(folder: Path) -> None:
@@ -143,7 +155,8 @@ def train(
         stances=STANCES,
         languages=settings.data.languages,
         max_tokens=settings.max_tokens,
-        calibration=dict(zip(taxonomy.narrative_ids, calibration, strict=True)),
+        calibration=dict(zip(taxonomy.narrative_ids, narratives, strict=True)),
+        stance_calibration=stances,
         thresholds={
             narrative: Threshold(default=float(threshold))
             for narrative, threshold in zip(taxonomy.narrative_ids, thresholds, strict=True)
@@ -234,16 +247,19 @@ def _train_one(settings: TrainingSettings, out: Path, name: str, steps: DictProx
             last = time.monotonic()
 
     network = fine_tune(learnt, taxonomy, settings, on_step)
+    wide = fit_wide(learnt, taxonomy, settings.wide)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch) / name
         folder.mkdir()
         if name == FINAL:
             save_network(network, settings.base, folder, settings.max_tokens)
+            wide.save(folder / WIDE)
         else:
             held_out = [post for post, fold in zip(posts.measured, folds, strict=False) if _fold_name(fold) == name]
+            texts = [normalise(post.text).text for post in held_out]
             tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
-            narratives, stances = infer(network, tokenizer, [post.text for post in held_out])
-            np.savez(folder / "logits.npz", narratives=narratives, stances=stances)
+            for part, logits in (("deep", infer(network, tokenizer, texts)), ("wide", wide.run(texts))):
+                np.savez(folder / f"{part}.npz", **logits._asdict())
         shutil.move(folder, out / name)
 
 
@@ -251,11 +267,12 @@ def _fold_name(fold: int) -> str:
     return f"fold-{fold}"
 
 
-def _held_out_logits(
-    out: Path, folds: NDArray[np.int64], settings: TrainingSettings
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Put the folds' logits of held-out posts together, in the order of the posts: narratives and stances."""
-    parts = [np.load(out / _fold_name(fold) / "logits.npz") for fold in range(settings.thresholds.folds)]
+def _held_out_logits(out: Path, folds: NDArray[np.int64], settings: TrainingSettings) -> tuple[Logits, Logits]:
+    """Put the folds' logits of held-out posts, deep and wide, together in the order of the posts."""
     back = np.argsort(np.argsort(folds, kind="stable"))
-    narratives, stances = (np.concatenate([part[name] for part in parts])[back] for name in ("narratives", "stances"))
-    return narratives, stances
+
+    def gather(part: str) -> Logits:
+        parts = [np.load(out / _fold_name(fold) / f"{part}.npz") for fold in range(settings.thresholds.folds)]
+        return Logits(*(np.concatenate([one[name] for one in parts])[back] for name in Logits._fields))
+
+    return gather("deep"), gather("wide")

@@ -66,6 +66,13 @@ class LossSettings(Settings):
     hidden_dropout: float = Field(ge=0, lt=1, description="Dropout within the encoder's layers (attention has none).")
 
 
+class WideSettings(Settings):
+    """The linear model on character n-grams beside the encoder."""
+
+    min_posts: int = Field(gt=0, description="An n-gram counts from so many posts.")
+    inverse_penalty: float = Field(gt=0, description="scikit-learn's C: the greater, the closer to the posts.")
+
+
 class ThresholdSettings(Settings):
     """How thresholds and calibration are fitted."""
 
@@ -87,4 +94,5 @@ class TrainingSettings(Settings):
     augmentation: AugmentationSettings
     optimiser: OptimiserSettings
     loss: LossSettings
+    wide: WideSettings
     thresholds: ThresholdSettings

@@ -14,12 +14,12 @@ import datasets
 import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from narratrace.model.network import Network, load_encoder
+from narratrace.model.scores import Logits
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer, pad
@@ -30,6 +30,9 @@ from narratrace.training.settings import OptimiserSettings, TrainingSettings
 
 SPECIAL_TOKENS = 4
 """Ids below this one (start, padding, end, unknown) are never masked."""
+
+_SAMPLE = 512
+"""Posts that tell how the encoder's vectors are spread before training."""
 
 
 def fine_tune(
@@ -65,12 +68,15 @@ def fine_tune(
     labels = label_matrix(posts, taxonomy)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
     texts = [normalise(post.text).text for post in posts]
+    network.eval().standardise(
+        _batches(tokenizer, random.Random(settings.seed).sample(texts, min(len(texts), _SAMPLE)))
+    )
     examples = datasets.Dataset.from_dict(
         {
             "text": texts,
             "labels": labels.astype(np.float32),
             "stance": stance_indices(posts),
-            "length": [len(ids) for ids in tokenizer.tokenise(texts, texts).ids],
+            "length": [len(ids) for ids in tokenizer.encode(texts)],
         }
     )
     average = WeightAverage(network, settings.optimiser.average) if settings.optimiser.average else None
@@ -89,11 +95,9 @@ def fine_tune(
 
 
 @torch.inference_mode()
-def infer(
-    network: Network, tokenizer: PostTokenizer, posts: Sequence[str], batch_size: int = 32
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits of raw posts in full precision: narratives of shape (posts, narratives), stances of (posts, 4)."""
-    ids = tokenizer(posts).ids
+def infer(network: Network, tokenizer: PostTokenizer, texts: Sequence[str], batch_size: int = 32) -> Logits:
+    """Logits of normalised posts, in full precision."""
+    ids = tokenizer.encode(texts)
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     narratives = np.zeros((len(ids), network.narratives.out_features), dtype=np.float32)
     stances = np.zeros((len(ids), network.stances.out_features), dtype=np.float32)
@@ -103,7 +107,14 @@ def infer(
         output = network(torch.from_numpy(stacked), torch.from_numpy(mask))
         narratives[rows] = output.narratives.numpy()
         stances[rows] = output.stances.numpy()
-    return narratives, stances
+    return Logits(narratives, stances)
+
+
+def _batches(tokenizer: PostTokenizer, texts: Sequence[str], size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
+    for start in range(0, len(texts), size):
+        part = texts[start : start + size]
+        ids, mask = pad(tokenizer.encode(part), tokenizer.pad_id)
+        yield torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 class WeightAverage(TrainerCallback):
@@ -148,7 +159,7 @@ class _Collator:
         rng = random.Random(int(torch.randint(2**31, (1,))))
         augment = Augmentation(self.settings.augmentation)
         texts = [augment(example["text"], rng) for example in examples]
-        ids, mask = pad(self.tokenizer.tokenise(texts, texts).ids, self.tokenizer.pad_id)
+        ids, mask = pad(self.tokenizer.encode(texts), self.tokenizer.pad_id)
         tokens = torch.from_numpy(ids)
         share = self.settings.augmentation.mask_tokens
         if share:

@@ -84,7 +84,9 @@ def _render(post: str, prediction: Prediction, artefact: Artefact) -> Renderable
             style="bold" if label else "yellow" if review else "dim",
         )
     stance = f"{STANCE_NAMES[prediction.stance]} ({prediction.stances[prediction.stance]:.2f})"
-    notes = ["cut: longer than the model reads"] if prediction.truncated else []
+    notes = [f"read in {prediction.windows} windows"] if prediction.windows > 1 else []
+    if prediction.truncated:
+        notes.append("its end was not read")
     head = Text.assemble(
         Text(post.strip(), style="italic"),
         "\n",

@@ -93,7 +93,7 @@ def score(
     from narratrace.commands.progress import ProgressDisplay
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
-    from narratrace.inference.archives.results import check_free
+    from narratrace.inference.archives.results import check_free, partial
     from narratrace.inference.classifier import Classifier
     from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringSettings, score_archive
     from narratrace.model.settings import check_settings, load_settings
@@ -117,9 +117,8 @@ def score(
         with ProgressDisplay(progress_to) as display:
             summary = score_archive(archive, out, classifier, settings, overwrite=overwrite, on_progress=display.update)
     except KeyboardInterrupt:
-        progress_to.print(
-            f"Stopped. The posts scored so far are in {out}/scores.partial.{settings.format}", markup=False
-        )
+        part = partial(out / f"scores.{settings.format}")
+        progress_to.print(f"Stopped. Scored so far: {part if part.exists() else 'nothing'}.", markup=False)
         raise typer.Exit(130) from None
     if not quiet:
         _show_summary(summary, out, settings, Console(highlight=False))
@@ -171,7 +170,7 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
     console.print(shown)
     notes = [f"{number:,} posts {ODDITIES.get(what, what)}" for what, number in summary.oddities.items()]
     if summary.truncated:
-        notes.append(f"{summary.truncated:,} posts are longer than the model reads at once (truncated)")
+        notes.append(f"{summary.truncated:,} posts are so long that their end was not read (truncated)")
     notes += [f"{number:,} rows rejected: {reason}" for reason, number in summary.rejects.items()]
     console.print()
     for note in notes:

@@ -233,7 +233,8 @@ class _Batch:
             self._oddities["id rounded"] += 1
         if created_at is None and raw_time not in (None, ""):
             self._oddities["created_at unreadable"] += 1
-        if row.repaired or text != raw_text:
+        as_stored = text.encode("utf-8") if isinstance(raw_text, bytes) else text
+        if row.repaired or as_stored != raw_text:
             self._oddities["text repaired"] += 1
         self._posts.append(
             Post(

@@ -91,9 +91,7 @@ class _Records:
             self._taken.clear()
             self._size = 0
             try:
-                fields = next(self._parser)
-            except StopIteration:
-                raise
+                fields = next(self._parser)  # raises StopIteration at the end of the file
             except (csv.Error, _TooLongError) as error:
                 return self._give_up(str(error))
             if fields:

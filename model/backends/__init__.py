@@ -14,13 +14,13 @@ BACKENDS = (*reversed(ONNX_FILES), "torch")
 """``onnx-int8`` (fast, needs no torch), ``onnx`` (full precision), ``torch`` (full precision, extra [train])."""
 
 
-class Logits(NamedTuple):
-    """What a forward pass gives for n posts."""
+class ForwardPass(NamedTuple):
+    """What the network gives for n posts."""
 
     narratives: NDArray[np.float32]
-    """Shape (n, narratives)."""
+    """Logits, shape (n, narratives)."""
     stances: NDArray[np.float32]
-    """Shape (n, stances)."""
+    """Logits, shape (n, stances)."""
     embeddings: NDArray[np.float32]
     """Sentence embeddings of unit length, shape (n, hidden)."""
 
@@ -28,8 +28,8 @@ class Logits(NamedTuple):
 class Backend(Protocol):
     """Runs padded token ids through the network."""
 
-    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Logits:
-        """Logits of n posts from token ids and attention mask, both of shape (n, tokens)."""
+    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> ForwardPass:
+        """Run the token ids and attention mask of n posts, both of shape (n, tokens)."""
         ...
 
 

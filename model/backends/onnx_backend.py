@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from narratrace.model.backends import Logits
+from narratrace.model.backends import ForwardPass
 from narratrace.model.errors import ArtefactError
 
 
@@ -32,7 +32,7 @@ class OnnxBackend:
         except Exception as error:  # onnxruntime raises a class of its own for every status
             raise ArtefactError(f"ONNX Runtime cannot load {path}: {error}") from error
 
-    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Logits:
-        """Logits of n posts from token ids and attention mask, both of shape (n, tokens)."""
-        outputs = self._session.run(Logits._fields, {"input_ids": input_ids, "attention_mask": attention_mask})
-        return Logits(*outputs)
+    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> ForwardPass:
+        """Run the token ids and attention mask of n posts, both of shape (n, tokens)."""
+        outputs = self._session.run(ForwardPass._fields, {"input_ids": input_ids, "attention_mask": attention_mask})
+        return ForwardPass(*outputs)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.model.artefact import Artefact
-from narratrace.model.backends import Logits
+from narratrace.model.backends import ForwardPass
 from narratrace.model.errors import MissingExtraError
 
 
@@ -34,8 +34,8 @@ class TorchBackend:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = load_network(artefact.path).to(self._device)
 
-    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Logits:
-        """Logits of n posts from token ids and attention mask, both of shape (n, tokens)."""
+    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> ForwardPass:
+        """Run the token ids and attention mask of n posts, both of shape (n, tokens)."""
         with self._torch.inference_mode():
             output = self._network(*(self._torch.from_numpy(a).to(self._device) for a in (input_ids, attention_mask)))
-        return Logits(*(part.cpu().numpy() for part in output))
+        return ForwardPass(*(part.cpu().numpy() for part in output))

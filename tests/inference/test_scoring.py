@@ -27,7 +27,7 @@ from narratrace.model.settings import load_settings
 
 COLUMNS = [
     "id", "account_id", "created_at", "is_repost", "text", "language", "labels", "stance", "stance_A", "stance_R",
-    "stance_C", "stance_N", "score_violent", "score_-odd", "abstained", "truncated", "artefact",
+    "stance_C", "stance_N", "score_violent", "score_-odd", "abstained", "windows", "truncated", "artefact",
 ]  # fmt: skip
 
 
@@ -47,6 +47,7 @@ class Lengths:
             **{f"stance_{stance}": np.full(size, 0.25, dtype=np.float32) for stance in "ARCN"},
             "labels": labels,
             "abstained": abstained,
+            "windows": np.minimum(1 + lengths // 500, 16).astype(np.int16),
             "truncated": lengths > 1000,
             "score_violent": (lengths % 3 / 3).astype(np.float32),
             "score_-odd": (lengths % 7 / 7).astype(np.float32),

@@ -1,0 +1,33 @@
+"""Putting what the network says of a long post's windows together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from narratrace.model.backends import ForwardPass
+
+
+def merge_windows(forward: ForwardPass, windows: Sequence[int]) -> ForwardPass:
+    """Turn the rows of windows into rows of posts.
+
+    A narrative that one window advances is advanced by the post: its logit is the windows' greatest. Stance and
+    embedding are of the whole post: the windows' mean.
+
+    Parameters
+    ----------
+    forward
+        One row for each window.
+    windows
+        Number of windows of each post, at least 1 each.
+    """
+    if len(forward.narratives) == len(windows):
+        return forward
+    counts = np.array(windows, dtype=np.int64)
+    starts = np.cumsum(counts) - counts
+    narratives = np.maximum.reduceat(forward.narratives, starts)
+    stances = np.add.reduceat(forward.stances, starts) / counts[:, None].astype(np.float32)
+    embeddings = np.add.reduceat(forward.embeddings, starts)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True).clip(min=1e-9)
+    return ForwardPass(narratives, stances, embeddings)
