@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,11 @@ def test_case_does_not_matter() -> None:
         assert identify(text.upper()) == language
 
 
-def test_agrees_with_the_example_posts() -> None:
-    examples = Path(__file__).parents[2] / "examples"
-    posts = [json.loads(line) for line in (examples / "posts.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert Counter(identify(post["text"]) for post in posts)["und"] == 0
+def test_agrees_with_the_key_of_the_example_posts() -> None:
+    def rows(name: str) -> list[dict[str, str]]:
+        path = Path(__file__).parents[2] / "examples" / name
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    expected = {row["id"]: row["language"] for row in rows("posts_key.jsonl")}
+    right = [identify(post["text"]) == expected[post["id"]] for post in rows("posts.jsonl")]
+    assert sum(right) >= 0.97 * len(right)
