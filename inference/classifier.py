@@ -105,7 +105,7 @@ class Classifier:
         return cls(Artefact.open(path), backend, threads)
 
     @overload
-    def predict(self, posts: str) -> Prediction: ...
+    def predict(self, posts: str) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a Sequence[str], too
     @overload
     def predict(self, posts: Sequence[str]) -> list[Prediction]: ...
     def predict(self, posts: str | Sequence[str]) -> Prediction | list[Prediction]:

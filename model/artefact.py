@@ -32,7 +32,7 @@ from narratrace.model.taxonomy import Taxonomy
 BUILTIN = Path(__file__).resolve().parent / "builtin" / "hong_kong_2019"
 """The artefact that ships with narratrace."""
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 """Version of the folder's layout; an artefact of another version is refused."""
 
 MANIFEST = "manifest.json"

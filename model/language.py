@@ -133,7 +133,8 @@ def _scripts() -> _Scripts:
 
     def converted(configuration: str, characters: list[str]) -> list[str]:
         # One on a line, so that no phrase comes together.
-        return OpenCC(configuration).convert("\n".join(characters)).split("\n")
+        lines: str = OpenCC(configuration).convert("\n".join(characters))
+        return lines.split("\n")
 
     pairs = list(zip(characters, converted("s2t", characters), converted("t2s", characters), strict=True))
     unchanged = [character for character, traditional, _ in pairs if character == traditional]

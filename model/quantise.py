@@ -122,7 +122,7 @@ class _Quantiser:
         ]
 
     def _weight(self, name: str) -> NDArray[np.float32]:
-        return numpy_helper.to_array(self._weights[name])
+        return np.asarray(numpy_helper.to_array(self._weights[name]), dtype=np.float32)
 
     def _constant(self, name: str, value: NDArray[np.generic]) -> str:
         if name not in self._constants:

@@ -7,7 +7,7 @@ What is done, in this order:
 2. Invisible characters (default-ignorable code points: zero-width, bidi controls, soft hyphens, variation selectors)
    and surrogates are dropped, save what joins or selects inside an emoji sequence. Control characters become spaces.
 3. HTML entities with their semicolon are decoded until none is left, so ``&amp;lt;`` gives ``<``.
-4. Runs of four or more of the same character are shortened to three.
+4. Runs of four or more of the same character are shortened to three, save digits: a number stays what it is.
 5. URLs are removed, whole, truncated (``https://t.co/ab…``), or of well-known hosts without a scheme.
 6. Hashtag marks are removed and the words kept, both ``#word`` and Weibo's ``#topic#``. ``#1`` is no hashtag.
 7. Mentions are removed: ``@handle``, the 44-character hashed ids of Twitter's archives, and Chinese names where a colon
@@ -371,7 +371,7 @@ class _Spaces:
 _MARKS = _Marks()
 _DROP_INVISIBLE = _Replacement(f"({_EMOJI_SEQUENCE})|{_INVISIBLE.pattern}", hint=_INVISIBLE.pattern)
 _ENTITIES = _Entities()
-_SHORTEN_RUNS = _Replacement(r"((.)\2\2)\2+", hint=r"(?s:(.)\1\1)")
+_SHORTEN_RUNS = _Replacement(r"(([^\d])\2\2)\2+", hint=r"(?s:([^\d])\1\1)")
 _STEPS: tuple[_Step, ...] = (
     _MARKS,
     _Composition(),

@@ -27,7 +27,8 @@ def merge_windows(forward: ForwardPass, windows: Sequence[int]) -> ForwardPass:
     counts = np.array(windows, dtype=np.int64)
     starts = np.cumsum(counts) - counts
     narratives = np.maximum.reduceat(forward.narratives, starts)
-    stances = np.add.reduceat(forward.stances, starts) / counts[:, None].astype(np.float32)
+    stances = np.add.reduceat(forward.stances, starts)
+    stances /= counts[:, None]
     embeddings = np.add.reduceat(forward.embeddings, starts)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True).clip(min=1e-9)
     return ForwardPass(narratives, stances, embeddings)

@@ -55,7 +55,7 @@ def measure(
         for column, narrative in enumerate(narratives)
     }
     counted = [one for one in each.values() if one["support"] >= SUPPORT]
-    any_flag = flagged.any(axis=1)
+    any_flag = np.asarray(flagged.any(axis=1))
     return {
         "posts": len(labels),
         "macro_f1": _mean([one["f1"] for one in counted]),

@@ -173,7 +173,7 @@ class _Collator:
         }
 
 
-class _NetworkTrainer(Trainer):  # type: ignore[misc]
+class _NetworkTrainer(Trainer):
     def __init__(self, *, loss: JointLoss, optimiser: OptimiserSettings, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._loss = loss
@@ -185,9 +185,8 @@ class _NetworkTrainer(Trainer):  # type: ignore[misc]
         return loss
 
     def create_optimizer(self, *_: Any, **__: Any) -> torch.optim.Optimizer:
-        if self.optimizer is None:
-            groups = list(parameter_groups(self.model, self._optimiser))
-            self.optimizer = torch.optim.AdamW(groups, weight_decay=self._optimiser.weight_decay, fused=True)
+        groups = list(parameter_groups(self.model, self._optimiser))
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=self._optimiser.weight_decay, fused=True)
         return self.optimizer
 
 

@@ -78,6 +78,7 @@ CASES = {
     # runs and white space
     "run": ("哈哈哈哈哈哈 soooooo!!!!!", "哈哈哈 sooo!!!"),
     "run of three": ("哈哈哈 ooo", "哈哈哈 ooo"),
+    "numbers keep their zeros": ("1000000人上街!!!!!!", "1000000人上街!!!"),
     "run of emoji": ("😂😂😂😂😂❤️❤️❤️❤️❤️", "😂😂😂❤️❤️❤️"),
     "run that makes an entity": ("&gggg;", "⋙"),
     "white space": (" a\n\n b\u3000c\u00a0\td ", "a b c d"),
