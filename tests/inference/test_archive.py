@@ -284,6 +284,8 @@ def test_hostile_parquet(tmp_path: Path) -> None:
         ("d.parquet", 1, "text is not a string"),
         ("d.parquet", 2, "text is not a string"),
     ]
+    (batch,) = Archive.open([tmp_path / "c.parquet"]).read(100)
+    assert batch.oddities["text repaired"] == 1
     (nested, _), _ = read(tmp_path / "c.parquet", mapping={"account_id": "user.id"})
     assert nested["account_id"] == "5"
 
