@@ -205,6 +205,8 @@ def save_artefact(out: Path, fill: Callable[[Path], None], **fields: Any) -> Art
         folder = Path(scratch) / "artefact"
         folder.mkdir()
         fill(folder)
+        for path in folder.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
         files = {name: _record(folder / name) for name in _names(folder)}
         draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC).replace(microsecond=0), files=files, **fields)
         manifest = draft.model_copy(update={"id": _identify(draft)})

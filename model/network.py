@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils import logging as transformers_logging
 
 from narratrace.model.artefact import ENCODER, HEADS
 from narratrace.model.base import RECORD
@@ -86,12 +86,17 @@ def load_encoder(folder: str | Path) -> PreTrainedModel:
     Half precision is slow on CPUs, and a checkpoint saved in it would otherwise be loaded in it. Plain ("eager")
     attention is the fastest on CPUs for posts of some 50 tokens, and exports to any ONNX runtime.
     """
-    disable_progress_bar()
+    # narratrace shows its own progress, and BERT's pooler, of which transformers warns, is unused.
+    transformers_logging.disable_progress_bar()
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
     how: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "eager", "use_safetensors": True}
     try:
         return AutoModel.from_pretrained(folder, add_pooling_layer=False, **how)
-    except TypeError:  # not every architecture has BERT's own pooler, which is unused here
+    except TypeError:  # not every architecture has a pooler
         return AutoModel.from_pretrained(folder, **how)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 def load_network(folder: Path) -> Network:
@@ -125,5 +130,3 @@ def save_network(network: Network, base: Path, folder: Path, max_tokens: int) ->
         shutil.copy(base / name, encoder / name)
     write_modules(encoder, network.encoder.config.hidden_size, max_tokens)
     save_file({name: value.detach().half().contiguous() for name, value in network.heads().items()}, folder / HEADS)
-    for path in folder.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read

@@ -23,7 +23,7 @@ who wrote a post or for whom, or for removing a post or an account on its word a
 - {train} labelled posts, {synthetic} of them machine-rewritten; the labels are a language model's, adjudicated where
   two passes disagreed.
 - Languages: {languages}. Posts in other languages get scores but no labels.
-- Posts longer than {max_tokens} tokens are cut.
+- Reads {max_tokens} tokens at once; longer posts in overlapping windows.
 
 ## Measured
 

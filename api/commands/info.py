@@ -44,7 +44,8 @@ def info(
     console.print(f"base: {escape(base)}, {manifest.base.vocabulary:,} pieces", soft_wrap=True)
     console.print(f"taxonomy: {manifest.taxonomy}; languages: {', '.join(manifest.languages)}", soft_wrap=True)
     console.print(
-        f"backends: {', '.join(opened.backends)}; posts are cut at {manifest.max_tokens} tokens", soft_wrap=True
+        f"backends: {', '.join(opened.backends)}; reads {manifest.max_tokens} tokens at once, longer posts in windows",
+        soft_wrap=True,
     )
     sets = list(manifest.metrics)
     figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

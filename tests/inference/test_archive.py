@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narratrace.inference.archives import archive, delimited
 from narratrace.inference.archives.archive import Archive, PostBatch, Reject
 from narratrace.inference.archives.rows import MAX_ROW_BYTES
 from narratrace.inference.posts import POST_SCHEMA
@@ -255,12 +256,14 @@ def test_hostile_csv(tmp_path: Path) -> None:
     ]
 
 
-def test_hostile_quoting_takes_linear_time(tmp_path: Path) -> None:
+def test_hostile_quoting_takes_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Every line closes the quote of the one before and opens another, so that no record ever ends.
+    monkeypatch.setattr(delimited, "MAX_ROW_BYTES", 20_000)
     path = tmp_path / "posts.csv"
-    path.write_text("id,text\n" + 'a","\n' * 400_000)
+    path.write_text("id,text\n" + 'a","\n' * 40_000)
     _, rejects = read(path, size=10_000)
-    assert 1 <= len(rejects) < 20
+    assert 10 <= len(rejects) <= 30
+    assert rejects[-1].detail.startswith("its quotes swallow the lines up to")
 
 
 def test_hostile_parquet(tmp_path: Path) -> None:
@@ -346,9 +349,9 @@ def test_twitter_accounts_beside_the_posts_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text(
         "userid,user_screen_name,account_creation_date,account_language\nu,s,2013-07-01,en\n"
     )
-    archive = Archive.open([tmp_path])
-    assert archive.skipped == ("users.csv: skipped, it lists accounts and holds no posts.",)
-    (post,) = next(archive.read(10)).posts.to_pylist()
+    opened = Archive.open([tmp_path])
+    assert opened.skipped == ("users.csv: skipped, it lists accounts and holds no posts.",)
+    (post,) = next(opened.read(10)).posts.to_pylist()
     assert post == {
         "id": "0123",
         "account_id": "u",
@@ -369,9 +372,10 @@ def test_a_limit_ends_the_reading(tmp_path: Path) -> None:
     assert [batch.posts.num_rows for batch in Archive.open([tmp_path]).read(20, limit=50)] == [20, 20, 10]
 
 
-def test_long_posts_make_short_batches(tmp_path: Path) -> None:
+def test_long_posts_make_short_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_BATCH_CHARACTERS", 1600)
     path = tmp_path / "long.jsonl"
-    path.write_text((json.dumps({"text": "長" * 2**20}) + "\n") * 40)
+    path.write_text((json.dumps({"text": "長" * 100}) + "\n") * 40)
     sizes = [batch.posts.num_rows for batch in Archive.open([path]).read(1000)]
     assert sizes == [16, 16, 8]
 
