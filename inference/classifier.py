@@ -175,7 +175,7 @@ class Classifier:
             [manifest.calibration[narrative] for narrative in manifest.narratives],
             manifest.stance_calibration,
         )
-        languages = [identify(post) for post in posts]
+        languages = [identify(text) for text in tokenised.texts]
         labels, abstained = decide(scores.narratives, languages, manifest)
         return {
             "language": np.array(languages, dtype=object),

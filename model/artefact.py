@@ -198,7 +198,7 @@ def save_artefact(out: Path, fill: Callable[[Path], None], **fields: Any) -> Art
     ArtefactError
         ``out`` exists and is no artefact.
     """
-    if out.exists() and not (out / MANIFEST).is_file() and any(out.iterdir()):
+    if out.exists() and not (out / MANIFEST).is_file() and (out.is_file() or any(out.iterdir())):
         raise ArtefactError(f"{out} exists and is not an artefact: choose another folder or remove it.")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:

@@ -68,7 +68,7 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
     tokenised = tokenizer(posts)
     ids = tokenised.ids
     wide = Wide.load(artefact.file(WIDE), len(STANCES)).run(tokenised.texts)
-    languages = [identify(post) for post in posts]
+    languages = [identify(text) for text in tokenised.texts]
 
     def run(backend: Backend, size: int) -> ForwardPass:
         parts = [backend.run(*pad(ids[start : start + size], tokenizer.pad_id)) for start in range(0, len(ids), size)]

@@ -53,7 +53,7 @@ class _Quantiser:
         """Nodes that compute what ``node`` does, in int8 where its weights are constant matrices."""
         if node.op_type == "MatMul" and self._is_matrix(node.input[1]):
             return self._product(node)
-        if node.op_type == "Gather" and self._is_matrix(node.input[0]):
+        if node.op_type == "Gather" and self._is_matrix(node.input[0]) and not any(a.i for a in node.attribute):
             return self._lookup(node)
         return [node]
 
@@ -70,14 +70,14 @@ class _Quantiser:
             *before,
             helper.make_node(
                 "MatMulInteger",
-                [quantised, self._constant(f"{weights}_int8", matrix), "int8_zero"],
+                [quantised, self._constant(f"{weights}_columns_int8", matrix), "int8_zero"],
                 [f"{out}_int32"],
             ),
             helper.make_node("Cast", [f"{out}_int32"], [f"{out}_float"], to=TensorProto.FLOAT),
             # Two products, not one with a combined scale: onnxruntime would fuse that into an operator that reads
             # a single scale for the whole batch.
             helper.make_node("Mul", [f"{out}_float", input_scale], [f"{out}_rows"]),
-            helper.make_node("Mul", [f"{out}_rows", self._constant(f"{weights}_scale", scale)], [out]),
+            helper.make_node("Mul", [f"{out}_rows", self._constant(f"{weights}_columns_scale", scale)], [out]),
         ]
 
     def _quantise_input(self, name: str) -> list[NodeProto]:
@@ -115,9 +115,9 @@ class _Quantiser:
         matrix, scale = _to_int8(self._weight(table), axis=1)
         out = node.output[0]
         return [
-            helper.make_node("Gather", [self._constant(f"{table}_int8", matrix), ids], [f"{out}_int8"]),
+            helper.make_node("Gather", [self._constant(f"{table}_rows_int8", matrix), ids], [f"{out}_int8"]),
             helper.make_node("Cast", [f"{out}_int8"], [f"{out}_float"], to=TensorProto.FLOAT),
-            helper.make_node("Gather", [self._constant(f"{table}_scale", scale), ids], [f"{out}_scale"]),
+            helper.make_node("Gather", [self._constant(f"{table}_rows_scale", scale), ids], [f"{out}_scale"]),
             helper.make_node("Mul", [f"{out}_float", f"{out}_scale"], [out]),
         ]
 

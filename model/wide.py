@@ -2,8 +2,8 @@
 
 Words matter in short posts, and a linear model learns them from fewer posts than an encoder does; the two err on
 different posts. Source: Cheng et al. 2016, "Wide & deep learning for recommender systems"; hashing as in Weinberger et
-al. 2009, "Feature hashing for large scale multitask learning". Before counting, script is folded by OpenCC and case,
-digits, punctuation and symbols are dropped, so that none of these can change what the wide part says.
+al. 2009, "Feature hashing for large scale multitask learning". Before counting, case, digits, punctuation and symbols
+are dropped and script is folded by OpenCC, so that none of these can change what the wide part says.
 """
 
 from __future__ import annotations
@@ -58,15 +58,16 @@ def fold(text: str) -> str:
     >>> fold("警察2019，加油！Stand FIRM")
     '警察加油stand firm'
     """
-    folded = _converter().convert(text).casefold()
-    kept = (character if character.isalpha() else " " if character.isascii() else "" for character in folded)
+    kept = (character if character.isalpha() else " " if character.isascii() else "" for character in text.casefold())
     words = " ".join("".join(kept).split())
     # A blank that punctuation left between Chinese characters is no edge of a word.
-    return "".join(
+    glued = "".join(
         character
         for position, character in enumerate(words)
         if character != " " or words[position - 1].isascii() or words[position + 1].isascii()
     )
+    # Script comes last: OpenCC converts some characters by the phrase they are in, which punctuation would break up.
+    return _converter().convert(glued)
 
 
 @cache

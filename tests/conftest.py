@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers
@@ -14,7 +15,7 @@ from narratrace.inference.classifier import Classifier
 from narratrace.model.artefact import Artefact
 from narratrace.model.base import RECORD, BaseRecord
 from narratrace.model.settings import check_settings
-from narratrace.model.taxonomy import Taxonomy
+from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.training.run import train
 from narratrace.training.settings import TrainingSettings
 
@@ -36,6 +37,27 @@ def labelled(taxonomy: Taxonomy) -> list[dict[str, object]]:
                 posts.append({"text": example.text, "lang": example.language, "stance": example.stance, "labels": []})
     distinct = {str(post["text"]): post for post in posts}
     return list(distinct.values())
+
+
+@pytest.fixture(scope="session")
+def artefact_fields(taxonomy: Taxonomy) -> dict[str, Any]:
+    """What a manifest says beside its files, for artefacts whose files are nobody's weights."""
+    return {
+        "narratrace": "0",
+        "base": {"name": "none", "licence": None, "vocabulary": 1},
+        "taxonomy": f"{taxonomy.id}@{taxonomy.version}",
+        "narratives": taxonomy.narrative_ids,
+        "stances": STANCES,
+        "languages": ["zh-Hans", "en"],
+        "max_tokens": 8,
+        "calibration": {
+            narrative: {"deep": 1.0, "wide": 0.5, "stance": 0.25, "intercept": -1.0}
+            for narrative in taxonomy.narrative_ids
+        },
+        "stance_calibration": {"deep": 0.75, "wide": 0.5},
+        "thresholds": {narrative: {"default": 0.5} for narrative in taxonomy.narrative_ids},
+        "metrics": {},
+    }
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +129,7 @@ def tiny_settings(
         "data": {"train": [str(data)], "dev": {"same": str(data)}, "languages": ["zh-Hans", "zh-Hant", "yue", "en"]},
         "augmentation": never,
         "optimiser": {
-            "epochs": 30,
+            "epochs": 10,
             "batch_size": 16,
             "learning_rate": 3e-3,
             "head_learning_rate": 1e-2,
@@ -132,8 +154,9 @@ def tiny_settings(
 
 @pytest.fixture(scope="session")
 def tiny_artefact(tmp_path_factory: pytest.TempPathFactory, tiny_settings: TrainingSettings) -> Artefact:
-    """An artefact that the real training made of the tiny encoder."""
-    artefact, _ = train(tiny_settings, tmp_path_factory.mktemp("run") / "run", jobs=2)
+    """An artefact that the real training made of the tiny encoder; its parent is the folder of the run."""
+    # One job: importing torch in a second process takes longer than the trainings themselves.
+    artefact, _ = train(tiny_settings, tmp_path_factory.mktemp("run") / "run", jobs=1)
     return artefact
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from narratrace.model.errors import InputError
+from narratrace.model.errors import InputError, SettingsError
 from narratrace.model.language import identify
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
@@ -56,7 +56,9 @@ def read_labelled(path: Path, taxonomy: Taxonomy) -> list[LabelledPost]:
         The file cannot be read, or a line does not fit; the message names file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split(
+            "\n"
+        )  # JSON may hold the other line ends of splitlines as they are
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read labelled posts from {path}: {error}.") from error
     return [_parse(line, f"{path}, line {number}", taxonomy) for number, line in enumerate(lines, 1) if line.strip()]
@@ -73,7 +75,10 @@ def _parse(line: str, where: str, taxonomy: Taxonomy) -> LabelledPost:
     if stance not in STANCES:
         raise InputError(f"{where}: the stance {stance!r} is none of {', '.join(STANCES)}.")
     for label in labels:
-        taxonomy[label]  # raises, and names the nearest known narrative
+        try:
+            taxonomy[str(label)]
+        except SettingsError as error:  # it names the nearest known narrative
+            raise InputError(f"{where}: {error}") from error
     if (stance == "A") != bool(labels):
         raise InputError(f"{where}: labels are for posts of stance A, and those need at least one.")
     ties = [f"text:{_key(text)}"]

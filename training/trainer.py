@@ -236,7 +236,7 @@ def _arguments(settings: TrainingSettings, scratch: Path) -> TrainingArguments:
         remove_unused_columns=False,
         save_strategy="no",
         report_to="none",
-        logging_steps=42,
+        logging_strategy="no",
         disable_tqdm=True,
         seed=settings.seed,
         data_seed=settings.seed,

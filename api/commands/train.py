@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+SECONDS_BETWEEN_LINES = 30.0
 
 
 def train(
@@ -34,7 +37,7 @@ def train(
         narratrace train configs/training/hong_kong_2019.yaml -o runs/hong_kong_2019 --jobs 2
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from narratrace.model.errors import MissingExtraError
     from narratrace.model.settings import load_settings
@@ -46,16 +49,21 @@ def train(
         raise MissingExtraError("train", "Training") from error
 
     settings = load_settings(TrainingSettings, config, overrides or ())
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        tasks = {}
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+        last_line = time.monotonic()
 
         def show(steps: dict[str, tuple[int, int]]) -> None:
+            nonlocal last_line
             for name, (done, total) in steps.items():
                 if name not in tasks:
                     tasks[name] = progress.add_task(name, total=None)
                 progress.update(tasks[name], completed=done, total=total or None)
+            if not console.is_terminal and time.monotonic() - last_line >= SECONDS_BETWEEN_LINES:
+                last_line = time.monotonic()
+                console.print(", ".join(f"{name} {done}/{total}" for name, (done, total) in steps.items()))
 
         artefact, _ = run(settings, out, jobs=jobs, on_progress=show)
     console.print(f"Artefact {artefact.id} is in {artefact.path}; look at it with: narratrace info {artefact.path}")
