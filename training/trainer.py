@@ -16,7 +16,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from narratrace.model.network import Network, load_encoder
 from narratrace.model.scores import Logits
@@ -90,6 +90,7 @@ def fine_tune(
             loss=JointLoss(settings.loss, labels),
             optimiser=settings.optimiser,
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     return (average.network() if average else network).eval()
 
