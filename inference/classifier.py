@@ -32,7 +32,8 @@ class Prediction:
     Attributes
     ----------
     labels
-        Narratives whose score reaches the artefact's threshold, in the taxonomy's order.
+        Narratives whose score reaches the artefact's threshold, in the taxonomy's order; none where the stance is not
+        "advances" with the probability that the artefact asks for.
     abstained
         Narratives that would count by their score, but for which the artefact promises no threshold in this
         language: for a person to review.
@@ -176,7 +177,7 @@ class Classifier:
             manifest.stance_calibration,
         )
         languages = [identify(text) for text in tokenised.texts]
-        labels, abstained = decide(scores.narratives, languages, manifest)
+        labels, abstained = decide(scores, languages, manifest)
         return {
             "language": np.array(languages, dtype=object),
             "stance": np.array([STANCES[best] for best in scores.stances.argmax(axis=1)], dtype=object),

@@ -116,6 +116,9 @@ class Manifest(_Part):
     max_tokens: int = Field(gt=2, description="Longer posts are cut here and marked as truncated.")
     calibration: dict[str, Calibration]
     stance_calibration: StanceCalibration
+    advances: float = Field(
+        ge=0, le=1, description="A post whose probability of the stance 'advances' is below this gets no label at all."
+    )
     thresholds: dict[str, Threshold]
     metrics: dict[str, Any] = Field(description="What was measured when it was made, and on what.")
     files: dict[str, FileRecord] = Field(description="Every other file, by its path in the folder.")

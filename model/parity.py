@@ -81,7 +81,7 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
 
     reference = run(open_backend(artefact, "torch"), _BATCH)
     expected = scores(reference)
-    labels, _ = decide(expected.narratives, languages, artefact.manifest)
+    labels, _ = decide(expected, languages, artefact.manifest)
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         full = Path(scratch) / "model.onnx"
@@ -96,9 +96,7 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
                     score_difference=float(np.abs(got.narratives - expected.narratives).max()),
                     label_flips=sum(
                         one != other
-                        for one, other in zip(
-                            decide(got.narratives, languages, artefact.manifest)[0], labels, strict=True
-                        )
+                        for one, other in zip(decide(got, languages, artefact.manifest)[0], labels, strict=True)
                     ),
                     stance_flips=int((got.stances.argmax(axis=1) != expected.stances.argmax(axis=1)).sum()),
                     least_cosine=float((forward.embeddings * reference.embeddings).sum(axis=1).min()),

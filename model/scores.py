@@ -14,7 +14,8 @@ from narratrace.model.taxonomy import STANCES
 REVIEW_SCORE = 0.5
 """Score from which a narrative without any threshold is left to a person instead of being passed over."""
 
-_ADVANCES = STANCES.index("A")
+ADVANCES = STANCES.index("A")
+"""Place of the stance "advances"."""
 
 
 class Logits(NamedTuple):
@@ -52,16 +53,15 @@ def calibrate(deep: Logits, wide: Logits, narratives: Sequence[Calibration], sta
 
 def advance_logit(stances: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log-odds of the stance "advances" against all others; ``stances`` of shape (n, 4), the result of (n,)."""
-    others = np.delete(stances, _ADVANCES, axis=1)
-    return np.asarray(stances[:, _ADVANCES] - np.logaddexp.reduce(others, axis=1))
+    others = np.delete(stances, ADVANCES, axis=1)
+    return np.asarray(stances[:, ADVANCES] - np.logaddexp.reduce(others, axis=1))
 
 
-def decide(
-    scores: NDArray[np.float32], languages: Sequence[str], manifest: Manifest
-) -> tuple[list[list[str]], list[list[str]]]:
+def decide(scores: Scores, languages: Sequence[str], manifest: Manifest) -> tuple[list[list[str]], list[list[str]]]:
     """Labels of n posts, and the narratives that are left to a person.
 
-    A narrative is a label where its score reaches the threshold for the post's language. Where the artefact promises
+    A post that more probably reports, counters or does neither gets no label, whatever its words. In any other, a
+    narrative is a label where its score reaches the threshold for the post's language. Where the artefact promises
     no threshold (for that language, or because it was not trained for the language at all), a score that would
     otherwise count leaves the narrative to a person.
 
@@ -70,18 +70,16 @@ def decide(
     tuple
         ``labels`` and ``abstained``, each one list of narrative ids per post.
     """
-    labels: list[list[str]] = []
-    abstained: list[list[str]] = []
-    for row, language in zip(scores, languages, strict=True):
-        labelled, review = [], []
-        for narrative, score in zip(manifest.narratives, row, strict=True):
+    labels: list[list[str]] = [[] for _ in languages]
+    abstained: list[list[str]] = [[] for _ in languages]
+    for row in np.flatnonzero(scores.stances[:, ADVANCES] >= manifest.advances):
+        language = languages[row]
+        for narrative, score in zip(manifest.narratives, scores.narratives[row], strict=True):
             threshold = manifest.thresholds[narrative]
             promised = threshold.of(language) if language in manifest.languages else None
             if promised is not None:
                 if score >= promised:
-                    labelled.append(narrative)
+                    labels[row].append(narrative)
             elif score >= (REVIEW_SCORE if threshold.default is None else threshold.default):
-                review.append(narrative)
-        labels.append(labelled)
-        abstained.append(review)
+                abstained[row].append(narrative)
     return labels, abstained

@@ -55,6 +55,7 @@ def artefact_fields(taxonomy: Taxonomy) -> dict[str, Any]:
             for narrative in taxonomy.narrative_ids
         },
         "stance_calibration": {"deep": 0.75, "wide": 0.5},
+        "advances": 0.5,
         "thresholds": {narrative: {"default": 0.5} for narrative in taxonomy.narrative_ids},
         "metrics": {},
     }
@@ -147,7 +148,7 @@ def tiny_settings(
             "hidden_dropout": 0.0,
         },
         "wide": {"min_posts": 1, "inverse_penalty": 10.0},
-        "thresholds": {"folds": 2, "smoothing": 20},
+        "thresholds": {"folds": 2, "smoothing": 20, "false_flags": {"R": 1.0, "C": 1.0, "N": 1.0}},
     }
     return check_settings(TrainingSettings, fields, "test")
 

@@ -56,9 +56,8 @@ def read_labelled(path: Path, taxonomy: Taxonomy) -> list[LabelledPost]:
         The file cannot be read, or a line does not fit; the message names file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split(
-            "\n"
-        )  # JSON may hold the other line ends of splitlines as they are
+        # Not splitlines, which would break a line at the other line ends that JSON strings may hold (U+2028, U+0085).
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read labelled posts from {path}: {error}.") from error
     return [_parse(line, f"{path}, line {number}", taxonomy) for number, line in enumerate(lines, 1) if line.strip()]

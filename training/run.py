@@ -37,7 +37,7 @@ from narratrace.training.folds import assign_folds
 from narratrace.training.labelled import LabelledPost, label_matrix, read_labelled, stance_indices
 from narratrace.training.metrics import measure
 from narratrace.training.settings import TrainingSettings
-from narratrace.training.thresholds import best_f1_thresholds
+from narratrace.training.thresholds import choose_thresholds
 from narratrace.training.trainer import fine_tune, infer
 from narratrace.training.wide import fit_wide
 
@@ -99,8 +99,12 @@ def train(
     held_out = _held_out_logits(out, folds[: len(posts.measured)], settings)
     stances = fit_stance_calibration(*held_out, stance_indices(posts.measured))
     narratives = fit_calibration(*held_out, stances, labels)
-    thresholds = best_f1_thresholds(
-        calibrate(*held_out, narratives, stances).narratives, labels, settings.thresholds.smoothing
+    thresholds = choose_thresholds(
+        calibrate(*held_out, narratives, stances),
+        labels,
+        stance_indices(posts.measured),
+        settings.thresholds.smoothing,
+        settings.thresholds.false_flags,
     )
 
     # What was saved, in half precision, is what is measured and exported.
@@ -113,7 +117,7 @@ def train(
         return measure(
             taxonomy.narrative_ids,
             scores.narratives,
-            scores.narratives >= thresholds,
+            thresholds.flag(scores),
             label_matrix(of, taxonomy),
             scores.stances.argmax(axis=1),
             stance_indices(of),
@@ -157,9 +161,10 @@ def train(
         max_tokens=settings.max_tokens,
         calibration=dict(zip(taxonomy.narrative_ids, narratives, strict=True)),
         stance_calibration=stances,
+        advances=thresholds.advances,
         thresholds={
             narrative: Threshold(default=float(threshold))
-            for narrative, threshold in zip(taxonomy.narrative_ids, thresholds, strict=True)
+            for narrative, threshold in zip(taxonomy.narrative_ids, thresholds.narratives, strict=True)
         },
         metrics=metrics,
     )
@@ -189,7 +194,9 @@ def _read_base(folder: Path) -> BaseRecord:
 
 def _claim(out: Path, settings: TrainingSettings) -> None:
     """Make the run's folder, or make sure that it holds this very run."""
-    digests = {"settings": hashlib.sha256(settings.model_dump_json().encode()).hexdigest()}
+    # Thresholds are chosen, and dev posts measured, after the trainings: changing these costs no training.
+    later = {"data": {"dev", "languages"}, "thresholds": {"smoothing", "false_flags"}}
+    digests = {"settings": hashlib.sha256(settings.model_dump_json(exclude=later).encode()).hexdigest()}
     weights = sorted(settings.base.glob("*.safetensors"))
     files = [*settings.data.train, *settings.data.synthetic, settings.base / "tokenizer.json", *weights]
     for path in files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -79,6 +80,10 @@ class ThresholdSettings(Settings):
     folds: int = Field(ge=2, description="Cross-validation folds; related posts share a fold.")
     smoothing: float = Field(
         ge=0, description="Pseudo-posts that pull a narrative's threshold to the common one; rare narratives move most."
+    )
+    false_flags: dict[Literal["R", "C", "N"], float] = Field(
+        description="Greatest share of held-out posts of each stance that may get a label; labels then ask for a "
+        "higher probability of the stance 'advances'."
     )
 
 

@@ -2,11 +2,72 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from narratrace.model.scores import ADVANCES, Scores
+from narratrace.model.taxonomy import STANCES
+
 GRID = np.round(np.arange(0.05, 0.96, 0.01), 2)
 """The thresholds that are tried."""
+
+GATES = np.round(np.arange(0.5, 1.0, 0.01), 2)
+"""The probabilities of the stance "advances" that are tried: from more probable than not."""
+
+
+class Thresholds(NamedTuple):
+    """From which scores a post gets labels.
+
+    Attributes
+    ----------
+    advances
+        Least probability of the stance "advances".
+    narratives
+        Least score of each narrative, shape (narratives,).
+    """
+
+    advances: float
+    narratives: NDArray[np.float64]
+
+    def flag(self, scores: Scores) -> NDArray[np.bool_]:
+        """Whether each post gets each label, shape (posts, narratives)."""
+        open_gate = scores.stances[:, ADVANCES] >= self.advances
+        return np.asarray((scores.narratives >= self.narratives) & open_gate[:, None])
+
+
+def choose_thresholds(
+    scores: Scores,
+    labels: NDArray[np.bool_],
+    stances: NDArray[np.int64],
+    smoothing: float,
+    false_flags: dict[str, float],
+) -> Thresholds:
+    """Choose the lowest gate that keeps false flags within their limits, and the best thresholds behind it.
+
+    Parameters
+    ----------
+    scores
+        Of posts that the network did not learn from.
+    labels
+        Shape (posts, narratives).
+    stances
+        True stances as positions in :data:`~narratrace.model.taxonomy.STANCES`, shape (posts,).
+    smoothing
+        As for :func:`best_f1_thresholds`.
+    false_flags
+        Greatest share of the posts of a stance that may get any label; where no gate keeps all limits, the highest
+        one is taken.
+    """
+    for gate in GATES:
+        passed = np.where((scores.stances[:, ADVANCES] >= gate)[:, None], scores.narratives, 0)
+        chosen = Thresholds(float(gate), best_f1_thresholds(passed, labels, smoothing))
+        flagged = chosen.flag(scores).any(axis=1)
+        shares = {stance: flagged[stances == STANCES.index(stance)] for stance in false_flags}
+        if all(share.mean() <= false_flags[stance] for stance, share in shares.items() if len(share)):
+            break
+    return chosen
 
 
 def best_f1_thresholds(scores: NDArray[np.float32], labels: NDArray[np.bool_], smoothing: float) -> NDArray[np.float64]:

@@ -47,6 +47,7 @@ def info(
         f"backends: {', '.join(opened.backends)}; reads {manifest.max_tokens} tokens at once, longer posts in windows",
         soft_wrap=True,
     )
+    console.print(f"labels need the stance 'advances' with a probability of at least {manifest.advances:.2f}")
     sets = list(manifest.metrics)
     figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     figures.add_column("")
