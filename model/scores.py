@@ -72,7 +72,7 @@ def decide(scores: Scores, languages: Sequence[str], manifest: Manifest) -> tupl
     """
     labels: list[list[str]] = [[] for _ in languages]
     abstained: list[list[str]] = [[] for _ in languages]
-    for row in np.flatnonzero(scores.stances[:, ADVANCES] >= manifest.advances):
+    for row in np.flatnonzero(scores.stances[:, ADVANCES] >= manifest.advances).tolist():
         language = languages[row]
         for narrative, score in zip(manifest.narratives, scores.narratives[row], strict=True):
             threshold = manifest.thresholds[narrative]

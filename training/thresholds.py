@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def choose_thresholds(
     labels: NDArray[np.bool_],
     stances: NDArray[np.int64],
     smoothing: float,
-    false_flags: dict[str, float],
+    false_flags: Mapping[Literal["R", "C", "N"], float],
 ) -> Thresholds:
     """Choose the lowest gate that keeps false flags within their limits, and the best thresholds behind it.
 
@@ -63,7 +64,7 @@ def choose_thresholds(
     for gate in GATES:
         passed = np.where((scores.stances[:, ADVANCES] >= gate)[:, None], scores.narratives, 0)
         chosen = Thresholds(float(gate), best_f1_thresholds(passed, labels, smoothing))
-        flagged = chosen.flag(scores).any(axis=1)
+        flagged = np.asarray(chosen.flag(scores).any(axis=1))
         shares = {stance: flagged[stances == STANCES.index(stance)] for stance in false_flags}
         if all(share.mean() <= false_flags[stance] for stance, share in shares.items() if len(share)):
             break
