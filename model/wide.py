@@ -8,6 +8,7 @@ are dropped and script is folded by OpenCC, so that none of these can change wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,8 @@ _AT_ONCE = 256
 """Posts that are looked up at once, which bounds memory."""
 
 _BLANK = ord(" ")
+
+_INNER_BLANK = re.compile(r"(?<=[^\x00-\x7f]) (?=[^\x00-\x7f])")
 
 
 class Ngrams(NamedTuple):
@@ -61,13 +64,7 @@ def fold(text: str) -> str:
     kept = (character if character.isalpha() else " " if character.isascii() else "" for character in text.casefold())
     words = " ".join("".join(kept).split())
     # A blank that punctuation left between Chinese characters is no edge of a word.
-    glued = "".join(
-        character
-        for position, character in enumerate(words)
-        if character != " " or words[position - 1].isascii() or words[position + 1].isascii()
-    )
-    # Script comes last: OpenCC converts some characters by the phrase they are in, which punctuation would break up.
-    return _converter().convert(glued)
+    return _INNER_BLANK.sub("", words)
 
 
 @cache
