@@ -61,10 +61,14 @@ def fold(text: str) -> str:
     >>> fold("警察2019，加油！Stand FIRM")
     '警察加油stand firm'
     """
-    kept = (character if character.isalpha() else " " if character.isascii() else "" for character in text.casefold())
+    folded = text.casefold()
+    kept = (character if character.isalpha() else " " if character.isascii() else "" for character in folded)
     words = " ".join("".join(kept).split())
     # A blank that punctuation left between Chinese characters is no edge of a word.
-    return _INNER_BLANK.sub("", words)
+    glued = _INNER_BLANK.sub("", words)
+    # Script comes last: OpenCC converts some characters by the phrase they are in, which punctuation would break up.
+    simplified: str = _converter().convert(glued)
+    return simplified
 
 
 @cache

@@ -30,7 +30,6 @@ from narratrace.model.settings import save_settings
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
-from narratrace.model.wide import Wide
 from narratrace.training.calibration import fit_calibration, fit_stance_calibration
 from narratrace.training.card import write_card
 from narratrace.training.folds import assign_folds
@@ -43,6 +42,9 @@ from narratrace.training.wide import fit_wide
 
 FINAL = "final"
 """Name of the training on all posts."""
+
+LOGITS = "deep.npz"
+"""File of a fold's training: the logits of its held-out posts."""
 
 Progress = Callable[[dict[str, tuple[int, int]]], None]
 """Called every now and then with the steps done and to do of every training of the run."""
@@ -96,7 +98,7 @@ def train(
     _train_all(settings, out, jobs, on_progress)
 
     labels = label_matrix(posts.measured, taxonomy)
-    held_out = _held_out_logits(out, folds[: len(posts.measured)], settings)
+    held_out = _held_out_logits(out, posts, folds, taxonomy, settings)
     stances = fit_stance_calibration(*held_out, stance_indices(posts.measured))
     narratives = fit_calibration(*held_out, stances, labels)
     thresholds = choose_thresholds(
@@ -109,7 +111,7 @@ def train(
 
     # What was saved, in half precision, is what is measured and exported.
     network = load_network(out / FINAL)
-    wide = Wide.load(out / FINAL / WIDE, len(STANCES))
+    wide = fit_wide([*posts.measured, *posts.synthetic], taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
     def figures(of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
@@ -134,6 +136,7 @@ def train(
 
     def fill(folder: Path) -> None:
         shutil.copytree(out / FINAL, folder, dirs_exist_ok=True)
+        wide.save(folder / WIDE)
         taxonomy.dump(folder / TAXONOMY)
         int8 = folder / ONNX_FILES["onnx-int8"]
         int8.parent.mkdir()
@@ -194,8 +197,8 @@ def _read_base(folder: Path) -> BaseRecord:
 
 def _claim(out: Path, settings: TrainingSettings) -> None:
     """Make the run's folder, or make sure that it holds this very run."""
-    # Thresholds are chosen, and dev posts measured, after the trainings: changing these costs no training.
-    later = {"data": {"dev", "languages"}, "thresholds": {"smoothing", "false_flags"}}
+    # The wide part, thresholds and figures come after the trainings: changing them costs none.
+    later: Any = {"data": {"dev", "languages"}, "thresholds": {"smoothing", "false_flags"}, "wide": True}
     digests = {"settings": hashlib.sha256(settings.model_dump_json(exclude=later).encode()).hexdigest()}
     weights = sorted(settings.base.glob("*.safetensors"))
     files = [*settings.data.train, *settings.data.synthetic, settings.base / "tokenizer.json", *weights]
@@ -254,19 +257,16 @@ def _train_one(settings: TrainingSettings, out: Path, name: str, steps: DictProx
             last = time.monotonic()
 
     network = fine_tune(learnt, taxonomy, settings, on_step)
-    wide = fit_wide(learnt, taxonomy, settings.wide)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch) / name
         folder.mkdir()
         if name == FINAL:
             save_network(network, settings.base, folder, settings.max_tokens)
-            wide.save(folder / WIDE)
         else:
             held_out = [post for post, fold in zip(posts.measured, folds, strict=False) if _fold_name(fold) == name]
             texts = [normalise(post.text).text for post in held_out]
             tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
-            for part, logits in (("deep", infer(network, tokenizer, texts)), ("wide", wide.run(texts))):
-                np.savez(folder / f"{part}.npz", **logits._asdict())
+            np.savez(folder / LOGITS, **infer(network, tokenizer, texts)._asdict())
         shutil.move(folder, out / name)
 
 
@@ -274,12 +274,20 @@ def _fold_name(fold: int) -> str:
     return f"fold-{fold}"
 
 
-def _held_out_logits(out: Path, folds: NDArray[np.int64], settings: TrainingSettings) -> tuple[Logits, Logits]:
-    """Put the folds' logits of held-out posts, deep and wide, together in the order of the posts."""
-    back = np.argsort(np.argsort(folds, kind="stable"))
-
-    def gather(part: str) -> Logits:
-        parts = [np.load(out / _fold_name(fold) / f"{part}.npz") for fold in range(settings.thresholds.folds)]
-        return Logits(*(np.concatenate([one[name] for one in parts])[back] for name in Logits._fields))
-
-    return gather("deep"), gather("wide")
+def _held_out_logits(
+    out: Path, posts: Labelled, folds: NDArray[np.int64], taxonomy: Taxonomy, settings: TrainingSettings
+) -> tuple[Logits, Logits]:
+    """Logits of each measured post by the encoder and the wide part that did not learn from its fold."""
+    everything = [*posts.measured, *posts.synthetic]
+    measured = folds[: len(posts.measured)]
+    shapes = [(len(measured), len(taxonomy.narratives)), (len(measured), len(STANCES))]
+    deep, wide = (Logits(*(np.zeros(shape, dtype=np.float32) for shape in shapes)) for _ in range(2))
+    for fold in range(settings.thresholds.folds):
+        rows = np.flatnonzero(measured == fold)
+        learnt = [post for post, other in zip(everything, folds, strict=True) if other != fold]
+        texts = [normalise(posts.measured[row].text).text for row in rows]
+        with np.load(out / _fold_name(fold) / LOGITS) as saved:
+            found = Logits(saved["narratives"], saved["stances"])
+        for into, logits in ((deep, found), (wide, fit_wide(learnt, taxonomy, settings.wide).run(texts))):
+            into.narratives[rows], into.stances[rows] = logits
+    return deep, wide
