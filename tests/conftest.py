@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 import tokenizers
-import torch
-import transformers
 
 from narratrace.inference.classifier import Classifier
 from narratrace.model.artefact import Artefact
 from narratrace.model.base import RECORD, BaseRecord
 from narratrace.model.settings import check_settings
 from narratrace.model.taxonomy import STANCES, Taxonomy
-from narratrace.training.run import train
 from narratrace.training.settings import TrainingSettings
 
 
@@ -64,6 +61,9 @@ def artefact_fields(taxonomy: Taxonomy) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory, labelled: list[dict[str, object]]) -> Path:
     """A base encoder of two random layers with a vocabulary of its own."""
+    import torch  # here and below where needed, so that tests without an encoder start at once
+    import transformers
+
     folder = tmp_path_factory.mktemp("base")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.Unigram())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
@@ -156,6 +156,8 @@ def tiny_settings(
 @pytest.fixture(scope="session")
 def tiny_artefact(tmp_path_factory: pytest.TempPathFactory, tiny_settings: TrainingSettings) -> Artefact:
     """An artefact that the real training made of the tiny encoder; its parent is the folder of the run."""
+    from narratrace.training.run import train
+
     # One job: importing torch in a second process takes longer than the trainings themselves.
     artefact, _ = train(tiny_settings, tmp_path_factory.mktemp("run") / "run", jobs=1)
     return artefact
