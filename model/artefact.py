@@ -66,16 +66,15 @@ class Base(_Part):
 
 
 class Calibration(_Part):
-    """Logistic regression: score = sigmoid(deep * d + wide * w + stance * s + intercept).
+    """Logistic regression: score = sigmoid(deep * d + wide * w + intercept).
 
-    ``d`` and ``w`` are the logits of the encoder's head and of the wide part, ``s`` the log-odds of the stance
-    "advances". Fitted on out-of-fold logits: Platt scaling (Platt 1999, "Probabilistic outputs for support vector
-    machines") of a stack (Wolpert 1992, "Stacked generalization").
+    ``d`` and ``w`` are the logits of the encoder's head and of the wide part. Fitted on out-of-fold logits: Platt
+    scaling (Platt 1999, "Probabilistic outputs for support vector machines") of a stack (Wolpert 1992, "Stacked
+    generalization").
     """
 
     deep: float = Field(ge=0, description="Weight of the encoder's logit; not negative, so order is kept.")
     wide: float = Field(ge=0, description="Weight of the wide part's logit.")
-    stance: float = Field(ge=0, description="Weight of the log-odds of the stance 'advances'.")
     intercept: float = Field(description="Added constant.")
 
 

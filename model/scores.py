@@ -39,22 +39,10 @@ class Scores(NamedTuple):
 def calibrate(deep: Logits, wide: Logits, narratives: Sequence[Calibration], stances: StanceCalibration) -> Scores:
     """Scores from the logits of the encoder and of the wide part, with one calibration per narrative."""
     stance_logits = stances.deep * deep.stances + stances.wide * wide.stances
-    weights = np.array([(one.deep, one.wide, one.stance, one.intercept) for one in narratives], dtype=np.float32)
-    by_deep, by_wide, by_stance, intercept = weights.T
-    logits = (
-        by_deep * deep.narratives
-        + by_wide * wide.narratives
-        + by_stance * advance_logit(stance_logits)[:, None]
-        + intercept
-    )
+    by_deep, by_wide, intercept = np.array([(one.deep, one.wide, one.intercept) for one in narratives], np.float32).T
+    logits = by_deep * deep.narratives + by_wide * wide.narratives + intercept
     shifted = np.exp(stance_logits - stance_logits.max(axis=1, keepdims=True, initial=-np.inf))
-    return Scores(1 / (1 + np.exp(-logits)), shifted / shifted.sum(axis=1, keepdims=True))
-
-
-def advance_logit(stances: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log-odds of the stance "advances" against all others; ``stances`` of shape (n, 4), the result of (n,)."""
-    others = np.delete(stances, ADVANCES, axis=1)
-    return np.asarray(stances[:, ADVANCES] - np.logaddexp.reduce(others, axis=1))
+    return Scores(np.exp(-np.logaddexp(0, -logits)), shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def decide(scores: Scores, languages: Sequence[str], manifest: Manifest) -> tuple[list[list[str]], list[list[str]]]:

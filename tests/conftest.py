@@ -48,7 +48,7 @@ def artefact_fields(taxonomy: Taxonomy) -> dict[str, Any]:
         "languages": ["zh-Hans", "en"],
         "max_tokens": 8,
         "calibration": {
-            narrative: {"deep": 1.0, "wide": 0.5, "stance": 0.25, "intercept": -1.0}
+            narrative: {"deep": 1.0, "wide": 0.5, "intercept": -1.0}
             for narrative in taxonomy.narrative_ids
         },
         "stance_calibration": {"deep": 0.75, "wide": 0.5},

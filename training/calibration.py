@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from narratrace.model.artefact import Calibration, StanceCalibration
-from narratrace.model.scores import Logits, advance_logit
+from narratrace.model.scores import Logits
 
 _PRIOR = 0.001
 """Weak pull to the plain mean of the two logits, so that a narrative with few positives cannot run away."""
 
-_START = np.array([0.5, 0.5, 0.0, 0.0])
-"""Deep, wide, stance and intercept before anything is fitted."""
+_START = np.array([0.5, 0.5, 0.0])
+"""Deep, wide and intercept before anything is fitted."""
 
 
 def fit_stance_calibration(deep: Logits, wide: Logits, stances: NDArray[np.int64]) -> StanceCalibration:
@@ -30,26 +30,18 @@ def fit_stance_calibration(deep: Logits, wide: Logits, stances: NDArray[np.int64
     return StanceCalibration(deep=float(by_deep), wide=float(by_wide))
 
 
-def fit_calibration(
-    deep: Logits, wide: Logits, stances: StanceCalibration, labels: NDArray[np.bool_]
-) -> list[Calibration]:
+def fit_calibration(deep: Logits, wide: Logits, labels: NDArray[np.bool_]) -> list[Calibration]:
     """Fit one calibration per narrative on posts that neither encoder nor wide part learnt from.
-
-    The log-odds of the stance "advances" is one of the inputs: a post that counters or reports is less likely to
-    advance anything, whatever its words.
 
     Parameters
     ----------
     deep, wide
         Out-of-fold logits.
-    stances
-        What :func:`fit_stance_calibration` gave for them.
     labels
         Shape (posts, narratives).
     """
-    witness = advance_logit(stances.deep * deep.stances + stances.wide * wide.stances)
     return [
-        _fit(np.stack([deep.narratives[:, column], wide.narratives[:, column], witness], axis=1), truth)
+        _fit(np.stack([deep.narratives[:, column], wide.narratives[:, column]], axis=1), truth)
         for column, truth in enumerate(labels.T)
     ]
 
@@ -66,6 +58,6 @@ def _fit(inputs: NDArray[np.floating], truth: NDArray[np.bool_]) -> Calibration:
         pull = weights - _START
         return float((np.logaddexp(0, z) - targets * z).mean() + _PRIOR / 2 * pull @ pull), gradient + _PRIOR * pull
 
-    fitted = minimize(loss, _START, jac=True, bounds=[(0, None)] * 3 + [(None, None)], method="L-BFGS-B")
-    deep, wide, stance, intercept = (float(weight) for weight in fitted.x)
-    return Calibration(deep=deep, wide=wide, stance=stance, intercept=intercept)
+    fitted = minimize(loss, _START, jac=True, bounds=[(0, None), (0, None), (None, None)], method="L-BFGS-B")
+    deep, wide, intercept = (float(weight) for weight in fitted.x)
+    return Calibration(deep=deep, wide=wide, intercept=intercept)

@@ -100,7 +100,7 @@ def train(
     labels = label_matrix(posts.measured, taxonomy)
     held_out = _held_out_logits(out, posts, folds, taxonomy, settings)
     stances = fit_stance_calibration(*held_out, stance_indices(posts.measured))
-    narratives = fit_calibration(*held_out, stances, labels)
+    narratives = fit_calibration(*held_out, labels)
     thresholds = choose_thresholds(
         calibrate(*held_out, narratives, stances),
         labels,
