@@ -167,6 +167,17 @@ class Classifier:
         for row, post in enumerate(posts):
             if not isinstance(post, str):
                 raise TypeError(f"Post {row} is of type {type(post).__name__}; a post is a string.")
+        # Archives repeat themselves: a text that is there many times is scored once.
+        places: dict[str, int] = {}
+        rows = np.array([places.setdefault(post, len(places)) for post in posts], dtype=np.int64)
+        return {name: values[rows] for name, values in self._score(list(places)).items()}
+
+    def embed(self, posts: Sequence[str]) -> NDArray[np.float32]:
+        """Sentence embeddings of unit length, shape (posts, hidden); their dot product is their cosine."""
+        tokenised = self._tokenizer(posts)
+        return merge_windows(self._forward(tokenised.ids), tokenised.windows).embeddings
+
+    def _score(self, posts: list[str]) -> dict[str, NDArray[Any]]:
         manifest = self.artefact.manifest
         tokenised = self._tokenizer(posts)
         deep = merge_windows(self._forward(tokenised.ids), tokenised.windows)
@@ -192,11 +203,6 @@ class Classifier:
             },
             "artefact": np.full(len(posts), self.artefact.id, dtype=object),
         }
-
-    def embed(self, posts: Sequence[str]) -> NDArray[np.float32]:
-        """Sentence embeddings of unit length, shape (posts, hidden); their dot product is their cosine."""
-        tokenised = self._tokenizer(posts)
-        return merge_windows(self._forward(tokenised.ids), tokenised.windows).embeddings
 
     def _forward(self, ids: Sequence[Sequence[int]]) -> ForwardPass:
         order: list[int] = []
