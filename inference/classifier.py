@@ -47,7 +47,7 @@ class Prediction:
         Tag of the text's language, one of :data:`narratrace.model.language.LANGUAGES`; noisy on short posts.
     windows
         How many overlapping windows the post was read in: 1 unless it is longer than the model reads at once. A
-        narrative counts as advanced where one window advances it; the stance is the windows' mean.
+        narrative's score is that of the window that advances it most; the stance is the windows' mean.
     truncated
         Whether the post was longer even than all windows; the rest did not count.
     artefact
@@ -170,7 +170,8 @@ class Classifier:
         # Archives repeat themselves: a text that is there many times is scored once.
         places: dict[str, int] = {}
         rows = np.array([places.setdefault(post, len(places)) for post in posts], dtype=np.int64)
-        return {name: values[rows] for name, values in self._score(list(places)).items()}
+        columns = {name: values[rows] for name, values in self._score(list(places)).items()}
+        return columns | {name: _objects([list(one) for one in columns[name]]) for name in ("labels", "abstained")}
 
     def embed(self, posts: Sequence[str]) -> NDArray[np.float32]:
         """Sentence embeddings of unit length, shape (posts, hidden); their dot product is their cosine."""

@@ -16,18 +16,19 @@ Nothing in it is ever unpickled.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from narratrace.model.errors import ArtefactError
-from narratrace.model.taxonomy import Taxonomy
+from narratrace.model.taxonomy import STANCES, Taxonomy
 
 BUILTIN = Path(__file__).resolve().parent / "builtin" / "hong_kong_2019"
 """The artefact that ships with narratrace."""
@@ -112,7 +113,7 @@ class Manifest(_Part):
     languages: tuple[str, ...] = Field(
         description="Languages that it was trained for; posts in others get scores but no labels."
     )
-    max_tokens: int = Field(gt=2, description="Longer posts are cut here and marked as truncated.")
+    max_tokens: int = Field(gt=2, description="Tokens that are read at once; longer posts are read in windows.")
     calibration: dict[str, Calibration]
     stance_calibration: StanceCalibration
     advances: float = Field(
@@ -121,6 +122,16 @@ class Manifest(_Part):
     thresholds: dict[str, Threshold]
     metrics: dict[str, Any] = Field(description="What was measured when it was made, and on what.")
     files: dict[str, FileRecord] = Field(description="Every other file, by its path in the folder.")
+
+    @model_validator(mode="after")
+    def _check_outputs(self) -> Self:
+        """Check that what is said of each output is said of all of them."""
+        if self.stances != STANCES:
+            raise ValueError(f"the stances must be {', '.join(STANCES)}, in this order")
+        for field in ("calibration", "thresholds"):
+            if getattr(self, field).keys() != set(self.narratives):
+                raise ValueError(f"the field '{field}' must name each narrative, and no other")
+        return self
 
 
 class Artefact:
@@ -211,12 +222,18 @@ def save_artefact(out: Path, fill: Callable[[Path], None], **fields: Any) -> Art
             path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
         files = {name: _record(folder / name) for name in _names(folder)}
         draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC).replace(microsecond=0), files=files, **fields)
-        manifest = draft.model_copy(update={"id": _identify(draft)})
-        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        manifest = draft.model_dump(mode="json")
+        manifest["id"] = _identify(manifest)
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         old = Path(scratch) / "replaced"
         if out.exists():
             out.replace(old)
-        folder.replace(out)
+        try:
+            folder.replace(out)
+        except OSError:
+            if old.exists():
+                old.replace(out)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     return Artefact.open(out)
 
@@ -234,23 +251,26 @@ def _read_manifest(path: Path) -> Manifest:
         raise ArtefactError(
             f"{path} is damaged or of another version of narratrace: {field}: {first['msg']}."
         ) from error
-    if manifest.id != _identify(manifest):
+    if manifest.id != _identify(json.loads(text)):
         raise ArtefactError(f"{path} was changed: its id {manifest.id} does not fit its content.")
     return manifest
 
 
-def _identify(manifest: Manifest) -> str:
-    """Name an artefact by all that decides a prediction, not by when it was made: the same training, the same id."""
-    digest = hashlib.sha256(manifest.model_dump_json(exclude={"id", "created"}).encode()).hexdigest()
-    return f"{manifest.taxonomy.partition('@')[0]}-{digest[:12]}"
+def _identify(manifest: dict[str, Any]) -> str:
+    """Name an artefact by all that decides a prediction, not by when it was made: the same training, the same id.
+
+    Takes the manifest as it stands in the file, so that a later version of narratrace finds the same id.
+    """
+    decisive = {field: value for field, value in manifest.items() if field not in ("id", "created")}
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return f"{manifest['taxonomy'].partition('@')[0]}-{digest[:12]}"
 
 
 def _verify(folder: Path, manifest: Manifest) -> None:
     for name, record in manifest.files.items():
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts:
-            raise ArtefactError(f"{folder / MANIFEST} lists {name}, which is not inside the artefact.")
         path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ArtefactError(f"{folder / MANIFEST} lists {name}, which is not inside the artefact.")
         if not path.is_file():
             raise ArtefactError(f"The artefact's file {path} is missing.")
         size = path.stat().st_size

@@ -203,7 +203,7 @@ def _load_source(source: str, say: Callable[[str], None]) -> _Source:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
-        raise MissingExtraError("train", "Building a base encoder") from error
+        raise MissingExtraError("base", "Building a base encoder") from error
     try:
         folder = Path(snapshot_download(source, allow_patterns=list(_SOURCE_FILES)))
     except LocalEntryNotFoundError as error:
@@ -225,7 +225,7 @@ def _load_folder(folder: Path, origin: dict[str, Any]) -> _Source:
         import torch
         from transformers import AutoModel, PreTrainedTokenizerFast
     except ImportError as error:
-        raise MissingExtraError("train", "Building a base encoder") from error
+        raise MissingExtraError("base", "Building a base encoder") from error
     if not (folder / "tokenizer.json").is_file():
         raise InputError(f"{origin['name']} has no tokenizer.json: choose an encoder with a fast tokenizer.")
     try:

@@ -218,7 +218,7 @@ def _build_encoder(packed: _PackedTensors) -> BertModel:
         import torch
         from transformers import BertConfig, BertModel
     except ImportError as error:
-        raise MissingExtraError("train", "Building a base encoder") from error
+        raise MissingExtraError("base", "Building a base encoder") from error
     encoder = BertModel(
         BertConfig(
             vocab_size=packed.vocabulary,

@@ -24,4 +24,8 @@ class MissingExtraError(NarratraceError):
 
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the extra [{extra}]: pip install 'narratrace[{extra}]'.")
-        self.extra = extra
+        self.extra, self.purpose = extra, purpose
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Say how to rebuild the error, which may have to cross to another process."""
+        return type(self), (self.extra, self.purpose)

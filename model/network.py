@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from narratrace.model.artefact import ENCODER, HEADS
 from narratrace.model.base import RECORD
+from narratrace.model.errors import ArtefactError
 from narratrace.model.sentence_encoder import write_modules
 
 
@@ -90,7 +91,12 @@ def load_encoder(folder: str | Path) -> PreTrainedModel:
     transformers_logging.disable_progress_bar()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
-    how: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "eager", "use_safetensors": True}
+    how: dict[str, Any] = {
+        "dtype": torch.float32,
+        "attn_implementation": "eager",
+        "use_safetensors": True,
+        "trust_remote_code": False,
+    }
     try:
         return AutoModel.from_pretrained(folder, add_pooling_layer=False, **how)
     except TypeError:  # not every architecture has a pooler
@@ -103,7 +109,10 @@ def load_network(folder: Path) -> Network:
     """Rebuild the network that :func:`save_network` saved, in full precision and in evaluation mode."""
     heads = {name: value.float() for name, value in load_file(folder / HEADS).items()}
     network = Network(load_encoder(folder / ENCODER), len(heads["narratives.bias"]), len(heads["stances.bias"]))
-    network.load_state_dict(network.state_dict() | heads)
+    missing = network.heads().keys() - heads.keys()
+    if missing:
+        raise ArtefactError(f"{folder / HEADS} lacks {', '.join(sorted(missing))}.")
+    network.load_state_dict(heads, strict=False)
     return network.eval()
 
 

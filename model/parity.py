@@ -38,7 +38,7 @@ class Parity:
     posts
         Number of posts.
     score_difference
-        Greatest absolute difference of a score.
+        Greatest absolute difference of a score, the stances' probabilities among them.
     label_flips
         Posts whose labels differ.
     stance_flips
@@ -62,7 +62,7 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
     """Compare the full-precision and the int8 ONNX graph of an artefact with torch.
 
     Posts go through in padded batches of mixed length, in the order given, and once more one by one. The
-    full-precision graph is exported anew from the artefact's weights where the artefact holds none.
+    full-precision graph is exported anew from the artefact's weights.
     """
     tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
     tokenised = tokenizer(posts)
@@ -93,14 +93,19 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
                 Parity(
                     backend=name,
                     posts=len(posts),
-                    score_difference=float(np.abs(got.narratives - expected.narratives).max()),
+                    score_difference=_difference(got, expected),
                     label_flips=sum(
                         one != other
                         for one, other in zip(decide(got, languages, artefact.manifest)[0], labels, strict=True)
                     ),
                     stance_flips=int((got.stances.argmax(axis=1) != expected.stances.argmax(axis=1)).sum()),
                     least_cosine=float((forward.embeddings * reference.embeddings).sum(axis=1).min()),
-                    batch_difference=float(np.abs(scores(run(backend, 1)).narratives - got.narratives).max()),
+                    batch_difference=_difference(scores(run(backend, 1)), got),
                 )
             )
     return found
+
+
+def _difference(one: Scores, other: Scores) -> float:
+    """Greatest difference of any score, the stances' probabilities too."""
+    return max(float(np.abs(a - b).max()) for a, b in zip(one, other, strict=True))

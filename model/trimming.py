@@ -176,7 +176,7 @@ def trim_encoder(encoder: PreTrainedModel, kept: NDArray[np.int64]) -> None:
     try:
         import torch
     except ImportError as error:
-        raise MissingExtraError("train", "Trimming a vocabulary") from error
+        raise MissingExtraError("base", "Trimming a vocabulary") from error
     full = encoder.get_input_embeddings()
     pad = encoder.config.pad_token_id
     positions = np.flatnonzero(kept == pad) if pad is not None else np.empty(0, dtype=np.int64)

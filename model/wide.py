@@ -9,7 +9,7 @@ are dropped and script is folded by OpenCC, so that none of these can change wha
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -27,8 +27,8 @@ BUCKETS = 2**18
 LONGEST = 4
 """Characters of the longest n-grams; they do not reach over the edge of a word."""
 
-_AT_ONCE = 256
-"""Posts that are looked up at once, which bounds memory."""
+_AT_ONCE = 2**15
+"""Characters that are looked up at once, which bounds memory."""
 
 _BLANK = ord(" ")
 
@@ -111,6 +111,18 @@ def _bucket(hashed: NDArray[np.uint64], size: int) -> NDArray[np.int64]:
     return ((mixed ^ (mixed >> np.uint64(31))) % np.uint64(BUCKETS)).astype(np.int64)
 
 
+def _parts(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """First and end of runs of posts that are together no longer than what is looked up at once, or one post."""
+    first = characters = 0
+    for row, text in enumerate(texts):
+        if row > first and characters + len(text) > _AT_ONCE:
+            yield first, row
+            first, characters = row, 0
+        characters += len(text)
+    if texts:
+        yield first, len(texts)
+
+
 class Wide:
     """A linear model on TF-IDF weighted, hashed n-grams.
 
@@ -145,13 +157,13 @@ class Wide:
     def run(self, texts: Sequence[str]) -> Logits:
         """Logits of n normalised posts."""
         logits = np.tile(self._bias, (len(texts), 1))
-        for first in range(0, len(texts), _AT_ONCE):
-            ngrams = count_ngrams(texts[first : first + _AT_ONCE])
+        for first, end in _parts(texts):
+            ngrams = count_ngrams(texts[first:end])
             values = ngrams.weights * self._idf[ngrams.buckets]
             products = self._weights[ngrams.buckets] * values[:, None]
-            for row, (start, end) in enumerate(zip(ngrams.starts[:-1], ngrams.starts[1:], strict=True)):
-                length = np.sqrt((values[start:end] ** 2).sum())
+            for row, (start, stop) in enumerate(zip(ngrams.starts[:-1], ngrams.starts[1:], strict=True), first):
+                length = np.sqrt((values[start:stop] ** 2).sum())
                 if length:
-                    logits[first + row] += products[start:end].sum(axis=0) / length
+                    logits[row] += products[start:stop].sum(axis=0) / length
         narratives = logits.shape[1] - self._stances
         return Logits(logits[:, :narratives], logits[:, narratives:])

@@ -12,8 +12,8 @@ from narratrace.model.backends import ForwardPass
 def merge_windows(forward: ForwardPass, windows: Sequence[int]) -> ForwardPass:
     """Turn the rows of windows into rows of posts.
 
-    A narrative that one window advances is advanced by the post: its logit is the windows' greatest. Stance and
-    embedding are of the whole post: the windows' mean.
+    A narrative's logit is that of the window that advances it most. Stance and embedding are of the whole post: the
+    windows' mean; so a long report with one loaded paragraph stays a report.
 
     Parameters
     ----------

@@ -48,8 +48,7 @@ def artefact_fields(taxonomy: Taxonomy) -> dict[str, Any]:
         "languages": ["zh-Hans", "en"],
         "max_tokens": 8,
         "calibration": {
-            narrative: {"deep": 1.0, "wide": 0.5, "intercept": -1.0}
-            for narrative in taxonomy.narrative_ids
+            narrative: {"deep": 1.0, "wide": 0.5, "intercept": -1.0} for narrative in taxonomy.narrative_ids
         },
         "stance_calibration": {"deep": 0.75, "wide": 0.5},
         "advances": 0.5,
@@ -118,16 +117,19 @@ def tiny_settings(
     """Settings that make the tiny encoder learn its posts by heart."""
     data = tmp_path_factory.mktemp("data") / "train.jsonl"
     data.write_text("".join(json.dumps(post, ensure_ascii=False) + "\n" for post in labelled), encoding="utf-8")
-    never = dict.fromkeys(
-        ("strip_punctuation", "strip_digits", "lower_case", "change_script", "crop", "mask_tokens"), 0.0
-    )
+    never = dict.fromkeys(("strip_punctuation", "strip_digits", "lower_case", "change_script"), 0.0)
     fields = {
         "taxonomy": "hong_kong_2019",
         "base": str(tiny_base),
         "max_tokens": 96,
         "seed": 1,
         "threads": 1,
-        "data": {"train": [str(data)], "dev": {"same": str(data)}, "languages": ["zh-Hans", "zh-Hant", "yue", "en"]},
+        "data": {
+            "description": "the taxonomy's own examples",
+            "train": [str(data)],
+            "dev": {"same": str(data)},
+            "languages": ["zh-Hans", "zh-Hant", "yue", "en"],
+        },
         "augmentation": never,
         "optimiser": {
             "epochs": 10,
@@ -147,6 +149,7 @@ def tiny_settings(
             "dropout": 0.0,
             "hidden_dropout": 0.0,
         },
+        "full_precision": True,
         "wide": {"min_posts": 1, "inverse_penalty": 10.0},
         "thresholds": {"folds": 2, "smoothing": 20, "false_flags": {"R": 1.0, "C": 1.0, "N": 1.0}},
     }

@@ -16,9 +16,6 @@ from narratrace.training.settings import AugmentationSettings
 
 _SCRIPTS = ("s2t", "s2hk", "t2s")
 
-_LONG = 60
-"""Characters from which a post may be cropped: a shorter one may lose its message."""
-
 
 class Augmentation:
     """Changes posts at random.
@@ -37,8 +34,6 @@ class Augmentation:
         settings = self._settings
         if rng.random() < settings.change_script:
             text = _converter(rng.choice(_SCRIPTS)).convert(text)
-        if rng.random() < settings.crop and len(text) > _LONG:
-            text = _crop(text, rng)
         changed = text
         if rng.random() < settings.strip_punctuation:
             changed = strip_punctuation(changed)
@@ -64,11 +59,6 @@ def strip_punctuation(text: str) -> str:
         elif position + 1 < len(text) and kept and kept[-1].isascii() and text[position + 1].isascii():
             kept.append(" ")
     return " ".join("".join(kept).split())
-
-
-def _crop(text: str, rng: random.Random) -> str:
-    lost = rng.randrange(1, len(text) // 3)
-    return text[lost:] if rng.random() < 0.5 else text[:-lost]
 
 
 @cache

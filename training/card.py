@@ -20,8 +20,9 @@ who wrote a post or for whom, or for removing a post or an account on its word a
 
 ## Made from
 
-- {train} labelled posts, {synthetic} of them machine-rewritten; the labels are a language model's, adjudicated where
-  two passes disagreed.
+{description}
+
+- {train} posts to learn from, {synthetic} of them synthetic.
 - Languages: {languages}. Posts in other languages get scores but no labels.
 - Reads {max_tokens} tokens at once; longer posts in overlapping windows.
 
@@ -63,6 +64,7 @@ def write_card(
         _TEMPLATE.format(
             title=taxonomy.title,
             count=len(taxonomy.narratives),
+            description=settings.data.description,
             train=posts,
             synthetic=synthetic,
             languages=", ".join(settings.data.languages),

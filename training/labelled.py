@@ -17,6 +17,9 @@ from narratrace.model.language import identify
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 
+_LANGUAGES = {"mix": "mixed"}
+"""Other names of languages in labelled sets."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledPost:
@@ -34,7 +37,7 @@ class LabelledPost:
         Ids of the narratives that it advances; empty unless the stance is ``A``.
     ties
         Names of what it shares with other posts (near-duplicate group, account, source of a rewriting, family).
-        Posts with a common tie never stand on both sides of a split.
+        Posts with a common tie are never in different folds.
     """
 
     text: str
@@ -83,7 +86,8 @@ def _parse(line: str, where: str, taxonomy: Taxonomy) -> LabelledPost:
     ties = [f"text:{_key(text)}"]
     ties += [f"{kind}:{fields[kind]}" for kind in ("group", "account_id", "family") if fields.get(kind)]
     ties += [f"id:{fields[name]}" for name in ("id", "from") if fields.get(name)]
-    return LabelledPost(text, fields.get("lang") or identify(text), stance, labels, tuple(ties))
+    language = fields.get("lang") or identify(normalise(text).text)
+    return LabelledPost(text, _LANGUAGES.get(language, language), stance, labels, tuple(ties))
 
 
 def _key(text: str) -> str:

@@ -41,17 +41,8 @@ def measure(
         positives; ``stance_accuracy``; ``false_flags``: for each stance but A the share of its posts that got any
         label; ``narratives``: precision, recall, f1, average_precision and support of each. Shares are 0 to 1.
     """
-    precision, recall, f1, support = precision_recall_fscore_support(labels, flagged, zero_division=0.0)
     each = {
-        narrative: {
-            "precision": _round(precision[column]),
-            "recall": _round(recall[column]),
-            "f1": _round(f1[column]),
-            "average_precision": _round(average_precision_score(labels[:, column], scores[:, column]))
-            if support[column]
-            else 0.0,
-            "support": int(support[column]),
-        }
+        narrative: _measure_one(scores[:, column], flagged[:, column], labels[:, column])
         for column, narrative in enumerate(narratives)
     }
     counted = [one for one in each.values() if one["support"] >= SUPPORT]
@@ -67,6 +58,18 @@ def measure(
             if stance != "A" and (stance_truth == index).any()
         },
         "narratives": each,
+    }
+
+
+def _measure_one(scores: NDArray[np.float32], flagged: NDArray[np.bool_], labels: NDArray[np.bool_]) -> dict[str, Any]:
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, flagged, average="binary", zero_division=0.0)
+    support = int(labels.sum())
+    return {
+        "precision": _round(precision),
+        "recall": _round(recall),
+        "f1": _round(f1),
+        "average_precision": _round(average_precision_score(labels, scores)) if support else 0.0,
+        "support": support,
     }
 
 

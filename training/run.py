@@ -93,7 +93,7 @@ def train(
     taxonomy = Taxonomy.load(settings.taxonomy)
     posts = _read(settings, taxonomy)
     base = _read_base(settings.base)
-    _claim(out, settings)
+    _claim(out, settings, taxonomy)
     folds = assign_folds([*posts.measured, *posts.synthetic], settings.thresholds.folds, settings.seed)
     _train_all(settings, out, jobs, on_progress)
 
@@ -141,8 +141,9 @@ def train(
         int8 = folder / ONNX_FILES["onnx-int8"]
         int8.parent.mkdir()
         with tempfile.TemporaryDirectory() as scratch:
-            export_onnx(network, Path(scratch) / "model.onnx")
-            quantise(Path(scratch) / "model.onnx", int8)
+            full = folder / ONNX_FILES["onnx"] if settings.full_precision else Path(scratch) / "model.onnx"
+            export_onnx(network, full)
+            quantise(full, int8)
         write_card(
             folder / CARD,
             taxonomy,
@@ -195,11 +196,17 @@ def _read_base(folder: Path) -> BaseRecord:
         raise InputError(f"{folder} is no base encoder: make one with: narratrace base build {folder}") from error
 
 
-def _claim(out: Path, settings: TrainingSettings) -> None:
+def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
     """Make the run's folder, or make sure that it holds this very run."""
     # The wide part, thresholds and figures come after the trainings: changing them costs none.
-    later: Any = {"data": {"dev", "languages"}, "thresholds": {"smoothing", "false_flags"}, "wide": True}
+    later: Any = {
+        "data": {"description", "dev", "languages"},
+        "thresholds": {"smoothing", "false_flags"},
+        "wide": True,
+        "full_precision": True,
+    }
     digests = {"settings": hashlib.sha256(settings.model_dump_json(exclude=later).encode()).hexdigest()}
+    digests["taxonomy"] = hashlib.sha256("\n".join(taxonomy.narrative_ids).encode()).hexdigest()
     weights = sorted(settings.base.glob("*.safetensors"))
     files = [*settings.data.train, *settings.data.synthetic, settings.base / "tokenizer.json", *weights]
     for path in files:

@@ -13,6 +13,7 @@ from narratrace.model.settings import Settings
 class DataSettings(Settings):
     """Which posts to learn from."""
 
+    description: str = Field(description="What the posts are and who labelled them; for the artefact's card.")
     train: tuple[Path, ...] = Field(min_length=1, description="JSONL files of labelled posts to learn from.")
     synthetic: tuple[Path, ...] = Field(
         default=(),
@@ -33,8 +34,6 @@ class AugmentationSettings(Settings):
     strip_digits: float = Field(ge=0, le=1, description="Probability of losing its digits.")
     lower_case: float = Field(ge=0, le=1, description="Probability of losing its capital letters.")
     change_script: float = Field(ge=0, le=1, description="Probability of Chinese changing script by OpenCC.")
-    crop: float = Field(ge=0, le=1, description="Probability of losing up to a third of a long post at either end.")
-    mask_tokens: float = Field(ge=0, lt=1, description="Share of tokens replaced by the mask token.")
 
 
 class OptimiserSettings(Settings):
@@ -92,7 +91,9 @@ class TrainingSettings(Settings):
 
     taxonomy: str = Field(description="Id of a shipped taxonomy, or the path of a YAML file.")
     base: Path = Field(description="Encoder to start from: a folder made by 'narratrace base build'.")
-    max_tokens: int = Field(gt=2, le=512, description="Longer posts are cut here, in training and in inference.")
+    max_tokens: int = Field(
+        gt=2, le=512, description="Tokens that are read at once: training cuts here, inference goes on in windows."
+    )
     seed: int = Field(ge=0, description="Seed of everything random.")
     threads: int = Field(gt=0, description="CPU threads of one training; one is fastest on few, busy cores.")
     data: DataSettings
@@ -101,3 +102,4 @@ class TrainingSettings(Settings):
     loss: LossSettings
     wide: WideSettings
     thresholds: ThresholdSettings
+    full_precision: bool = Field(description="Whether the artefact also holds the graph of the backend 'onnx'.")

@@ -28,9 +28,6 @@ from narratrace.training.labelled import LabelledPost, label_matrix, stance_indi
 from narratrace.training.losses import JointLoss
 from narratrace.training.settings import OptimiserSettings, TrainingSettings
 
-SPECIAL_TOKENS = 4
-"""Ids below this one (start, padding, end, unknown) are never masked."""
-
 _SAMPLE = 512
 """Posts that tell how the encoder's vectors are spread before training."""
 
@@ -92,7 +89,7 @@ def fine_tune(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return (average.network() if average else network).eval()
+    return (average.network() if average else network).cpu().eval()
 
 
 @torch.inference_mode()
@@ -161,13 +158,8 @@ class _Collator:
         augment = Augmentation(self.settings.augmentation)
         texts = [augment(example["text"], rng) for example in examples]
         ids, mask = pad(self.tokenizer.encode(texts), self.tokenizer.pad_id)
-        tokens = torch.from_numpy(ids)
-        share = self.settings.augmentation.mask_tokens
-        if share:
-            masked = (torch.rand(tokens.shape) < share) & (tokens >= SPECIAL_TOKENS)
-            tokens[masked] = self.tokenizer.mask_id
         return {
-            "input_ids": tokens,
+            "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask),
             "labels": torch.tensor([example["labels"] for example in examples]),
             "stance": torch.tensor([example["stance"] for example in examples]),
@@ -177,7 +169,7 @@ class _Collator:
 class _NetworkTrainer(Trainer):
     def __init__(self, *, loss: JointLoss, optimiser: OptimiserSettings, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._loss = loss
+        self._loss = loss.to(self.args.device)
         self._optimiser = optimiser
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:

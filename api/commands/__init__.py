@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -61,6 +62,10 @@ def _narratrace(
 
 def main() -> None:
     """Run the command; an error that narratrace raises on purpose is one line on stderr and exit code 2."""
+    # Redirected output is in UTF-8 on every system; a post is never in the way of its own result.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         app()
     except NarratraceError as error:

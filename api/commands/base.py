@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from narratrace.model.base import BaseRecord
 
-app = typer.Typer(help="The base encoder that training starts from.", no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(help="The base encoder that training starts from.", no_args_is_help=True, rich_markup_mode="rich")
 
 
 @app.callback()
@@ -51,9 +51,7 @@ def build(
 
     Example, for posts and a file of Chinese-English pairs:
 
-    ```
-    narratrace base build runs/base --corpus posts.parquet --corpus pairs.parquet:zh --corpus pairs.parquet:en
-    ```
+        narratrace base build runs/base --corpus posts.parquet --corpus pairs.parquet:zh --corpus pairs.parquet:en
 
     The folder opens in sentence-transformers, transformers and tokenizers; base.json in it tells what it was made of.
     """

@@ -39,7 +39,12 @@ def predict(
 
         cat posts.txt | narratrace predict --json | jq .labels
     """
-    posts = list(texts) if texts else [line for line in sys.stdin.read().splitlines() if line.strip()]
+    if texts:
+        # Python hides bytes that are not UTF-8 in surrogates, which could not be printed.
+        posts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+    else:
+        lines = sys.stdin.buffer.read().decode("utf-8", "replace").split("\n")
+        posts = [line.strip() for line in lines if line.strip()]
 
     from narratrace.inference.classifier import Classifier
 
@@ -75,14 +80,16 @@ def _render(post: str, prediction: Prediction, artefact: Artefact) -> Renderable
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
     for name in shown:
         threshold = artefact.manifest.thresholds[name].of(prediction.language)
-        label, review = name in prediction.labels, name in prediction.abstained
-        table.add_row(
-            "advances" if label else "for a person to review" if review else "below threshold",
-            artefact.taxonomy[name].title,
-            f"{prediction.scores[name]:.2f}",
-            "" if threshold is None or review else f"threshold {threshold:.2f}",
-            style="bold" if label else "yellow" if review else "dim",
-        )
+        bound = "" if threshold is None else f"threshold {threshold:.2f}"
+        if name in prediction.labels:
+            verdict, style = "advances", "bold"
+        elif name in prediction.abstained:
+            verdict, bound, style = "for a person to review", "", "yellow"
+        elif threshold is not None and prediction.scores[name] >= threshold:
+            verdict, style = "named, not advanced", "dim"  # the stance speaks against it
+        else:
+            verdict, style = "below threshold", "dim"
+        table.add_row(verdict, artefact.taxonomy[name].title, f"{prediction.scores[name]:.2f}", bound, style=style)
     stance = f"{STANCE_NAMES[prediction.stance]} ({prediction.stances[prediction.stance]:.2f})"
     notes = [f"read in {prediction.windows} windows"] if prediction.windows > 1 else []
     if prediction.truncated:
