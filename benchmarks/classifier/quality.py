@@ -115,6 +115,7 @@ def main() -> None:
     backends = {name: Classifier.load(arguments.artefact, backend=name) for name in ("torch", "onnx-int8")}
     chosen = tfidf_thresholds(measured, synthetic, taxonomy, settings)
     tfidf = TfIdf([*measured, *synthetic], taxonomy)
+    learnt_from = {tie for post in (*measured, *synthetic) for tie in post.ties}
     console = Console(width=120, highlight=False)
     console.print(f"artefact {backends['torch'].artefact.id}\n")
     everything: dict[str, Any] = {}
@@ -132,6 +133,15 @@ def main() -> None:
         found = {row: figures(taxonomy, posts, answers) for row, answers in rows.items()}
         show(console, f"{name}: {path.name}", found)
         int8 = rows["narratrace, onnx-int8"]
+        mask = np.array([learnt_from.isdisjoint(post.ties) for post in posts])
+        if not mask.all():
+            part = [post for post, new in zip(posts, mask, strict=True) if new]
+            apart = {
+                row: figures(taxonomy, part, (answers[0][mask], answers[1][mask], answers[2][mask]))
+                for row, answers in rows.items()
+                if row in ("TF-IDF", "narratrace, onnx-int8")
+            }
+            show(console, f"{name}, posts of accounts that nothing was learnt from", apart)
         by_language: dict[str, dict[str, Any]] = {}
         for language in sorted({post.language for post in posts}):
             mask = np.array([post.language == language for post in posts])
