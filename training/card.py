@@ -54,6 +54,7 @@ def write_card(
     ]
     summary = [
         ["posts", *(str(metrics[name]["posts"]) for name in sets)],
+        ["of these, with an account or copy among the posts learnt from", *(_tied(metrics[name]) for name in sets)],
         ["macro F1", *(f"{metrics[name]['macro_f1']:.2f}" for name in sets)],
         ["macro average precision", *(f"{metrics[name]['macro_average_precision']:.2f}" for name in sets)],
         ["stance accuracy", *(f"{metrics[name]['stance_accuracy']:.2f}" for name in sets)],
@@ -76,6 +77,10 @@ def write_card(
         ),
         encoding="utf-8",
     )
+
+
+def _tied(metrics: dict[str, Any]) -> str:
+    return str(metrics.get("tied", 0))
 
 
 def _cell(metrics: dict[str, Any], narrative: str) -> str:

@@ -125,9 +125,12 @@ def train(
             stance_indices(of),
         )
 
+    learnt_from = {tie for post in (*posts.measured, *posts.synthetic) for tie in post.ties}
+
     def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
         texts = [normalise(post.text).text for post in dev]
-        return figures(dev, infer(network, tokenizer, texts), wide.run(texts))
+        tied = sum(not learnt_from.isdisjoint(post.ties) for post in dev)
+        return figures(dev, infer(network, tokenizer, texts), wide.run(texts)) | {"tied": tied}
 
     metrics: dict[str, Any] = {
         "cross_validation": figures(posts.measured, *held_out),
