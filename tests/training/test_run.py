@@ -1,0 +1,118 @@
+"""A run gives an artefact, continues where it was, and is the same whenever it is done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from narratrace.model.artefact import CARD, HEADS, ONNX_FILES, TAXONOMY, TOKENIZER, WIDE, Artefact
+from narratrace.model.errors import InputError, SettingsError
+from narratrace.model.settings import load_settings
+from narratrace.model.taxonomy import Taxonomy
+from narratrace.training.run import train
+from narratrace.training.settings import TrainingSettings
+
+
+@pytest.fixture
+def run(tiny_artefact: Artefact, tmp_path: Path) -> Path:
+    """A finished run that may be changed."""
+    return Path(shutil.copytree(tiny_artefact.path.parent, tmp_path / "run"))
+
+
+def stamps(run: Path) -> dict[str, int]:
+    """When each training of a run was done."""
+    return {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.is_dir() and path.name != "artefact"}
+
+
+def test_a_run_gives_an_artefact_its_card_and_its_settings(
+    tiny_artefact: Artefact, tiny_settings: TrainingSettings, taxonomy: Taxonomy, labelled: list[dict[str, Any]]
+) -> None:
+    run = tiny_artefact.path.parent
+    assert sorted(stamps(run)) == ["final", "fold-0", "fold-1"]
+    assert load_settings(TrainingSettings, run / "settings.yaml") == tiny_settings
+    manifest = tiny_artefact.manifest
+    assert {TAXONOMY, CARD, TOKENIZER, HEADS, WIDE, *ONNX_FILES.values()} <= set(manifest.files)
+    assert tiny_artefact.backends == ("onnx", "onnx-int8", "torch")
+    assert manifest.taxonomy == "hong_kong_2019@" + taxonomy.version
+    assert tiny_artefact.taxonomy == taxonomy
+    assert (manifest.base.name, manifest.base.licence) == ("tiny", "Apache-2.0")
+    assert set(manifest.metrics) == {"cross_validation", "same"}
+    assert manifest.metrics["same"]["posts"] == len(labelled)
+    assert manifest.metrics["same"]["stance_accuracy"] > manifest.metrics["cross_validation"]["stance_accuracy"]
+    assert set(manifest.calibration) == set(manifest.thresholds) == set(taxonomy.narrative_ids)
+    card = (tiny_artefact.path / CARD).read_text(encoding="utf-8")
+    assert card.startswith(f"# {taxonomy.title}\n")
+    assert all(narrative in card for narrative in taxonomy.narrative_ids)
+    assert f"{len(labelled)} posts to learn from" in card
+    assert tiny_settings.data.description in card
+    assert "{" not in card
+
+
+def test_the_same_command_again_retrains_nothing(
+    run: Path, tiny_artefact: Artefact, tiny_settings: TrainingSettings
+) -> None:
+    before = stamps(run)
+    artefact, metrics = train(tiny_settings, run)
+    assert stamps(run) == before
+    assert artefact.id == tiny_artefact.id
+    assert metrics == tiny_artefact.manifest.metrics
+
+
+def test_an_interrupted_run_does_what_is_missing_and_gives_the_same_artefact(
+    run: Path, tiny_artefact: Artefact, tiny_settings: TrainingSettings
+) -> None:
+    before = stamps(run)
+    for lost in ("artefact", "final", "fold-1"):
+        shutil.rmtree(run / lost)
+    told: list[dict[str, tuple[int, int]]] = []
+    artefact, _ = train(tiny_settings, run, on_progress=told.append)
+    after = stamps(run)
+    assert after["fold-0"] == before["fold-0"]
+    assert after["fold-1"] > before["fold-1"]
+    assert artefact.id == tiny_artefact.id
+    assert set(told[-1]) == {"final", "fold-1"}
+    assert all(done == total > 0 for done, total in told[-1].values())
+
+
+def test_a_folder_of_another_run_is_refused_and_what_differs_named(
+    run: Path, tiny_settings: TrainingSettings, tmp_path: Path
+) -> None:
+    before = stamps(run)
+    longer = tiny_settings.model_copy(update={"optimiser": tiny_settings.optimiser.model_copy(update={"epochs": 11})})
+    with pytest.raises(SettingsError, match="other settings"):
+        train(longer, run)
+
+    record = run / "inputs.json"
+    digests = json.loads(record.read_text(encoding="utf-8"))
+    posts = str(tiny_settings.data.train[0])
+    record.write_text(json.dumps(digests | {posts: "0" * 64}), encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        train(tiny_settings, run)
+    assert posts in str(error.value)
+    assert stamps(run) == before
+
+
+def test_thresholds_can_be_chosen_anew_without_training(
+    run: Path, tiny_artefact: Artefact, tiny_settings: TrainingSettings
+) -> None:
+    before = stamps(run)
+    thresholds = tiny_settings.thresholds.model_copy(update={"smoothing": 1e9})
+    artefact, _ = train(tiny_settings.model_copy(update={"thresholds": thresholds}), run)
+    assert stamps(run) == before
+    assert artefact.id != tiny_artefact.id
+    assert len({threshold.default for threshold in artefact.manifest.thresholds.values()}) == 1
+
+
+def test_nothing_is_begun_with_what_cannot_be_trained(tiny_settings: TrainingSettings, tmp_path: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text(json.dumps({"text": "x", "stance": "N", "labels": []}), encoding="utf-8")
+    data = tiny_settings.data.model_copy(update={"train": (few,)})
+    with pytest.raises(InputError, match="too few"):
+        train(tiny_settings.model_copy(update={"data": data}), tmp_path / "run")
+    with pytest.raises(InputError, match="base build"):
+        train(tiny_settings.model_copy(update={"base": tmp_path}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
