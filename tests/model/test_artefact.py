@@ -40,7 +40,7 @@ def change_manifest(folder: Path, change: Callable[[dict[str, Any]], None], *, f
     fields = json.loads(path.read_text(encoding="utf-8"))
     change(fields)
     if forge:
-        fields["id"] = _identify(Manifest.model_validate(fields))
+        fields["id"] = _identify(fields)
     path.write_text(json.dumps(fields), encoding="utf-8")
 
 
