@@ -1,0 +1,211 @@
+"""The commands as a person meets them: what they say, and how they end."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from narratrace.commands import main
+from narratrace.inference.classifier import Classifier
+from narratrace.model.artefact import MANIFEST, Artefact
+from narratrace.training.settings import TrainingSettings
+
+
+class Ending(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ending]
+
+
+@pytest.fixture
+def narratrace(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command in this process, in a window that is wide enough for whole sentences."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str | Path, stdin: bytes = b"") -> Ending:
+        monkeypatch.setattr("sys.argv", ["narratrace", *map(str, words)])
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return Ending(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def predict(narratrace: Command, tiny_artefact: Artefact) -> Command:
+    return lambda *words, stdin=b"": narratrace("predict", *words, "--artefact", tiny_artefact.path, stdin=stdin)
+
+
+POSTS = ["支持警察嚴正執法！", "[bold]Stand[/bold] firm", "今日天氣好好"]
+
+
+def test_predict_shows_each_post_with_its_scores(
+    predict: Command, tiny_artefact: Artefact, labelled: list[dict[str, Any]]
+) -> None:
+    known = next(post for post in labelled if post["stance"] == "A")
+    ended = predict(*POSTS, str(known["text"]))
+    assert (ended.code, ended.err) == (0, "")
+    places = [ended.out.index(post) for post in [*POSTS, str(known["text"])]]
+    assert places == sorted(places)
+    assert ended.out.count("stance: ") == ended.out.count("language: ") == 4
+    assert "stance: advances" in ended.out
+
+
+def test_predict_as_json_says_what_the_library_says(predict: Command, tiny_classifier: Classifier) -> None:
+    ended = predict("--json", *POSTS)
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert (ended.code, ended.err, len(lines)) == (0, "", 3)
+    for line, post, prediction in zip(lines, POSTS, tiny_classifier.predict(POSTS), strict=True):
+        assert line["text"] == post
+        assert (line["stance"], line["artefact"]) == (prediction.stance, prediction.artefact)
+        assert line["scores"] == pytest.approx(prediction.scores, abs=1e-5)
+        assert line["labels"] == list(prediction.labels)
+
+
+def test_predict_reads_one_post_a_line_from_stdin(predict: Command) -> None:
+    ended = predict("--json", stdin="支持警察\r\n\n  \nsecond\u2028post\n最後".encode())
+    assert ended.code == 0
+    assert [json.loads(line)["text"] for line in ended.out.split("\n")[:-1]] == ["支持警察", "second\u2028post", "最後"]
+
+
+def test_predict_of_nothing_says_nothing(predict: Command) -> None:
+    for stdin in (b"", b"\n \n"):
+        assert predict("--json", stdin=stdin) == (0, "", "")
+        assert predict(stdin=stdin) == (0, "", "")
+
+
+def test_predict_takes_an_empty_post_and_bytes_that_are_no_text(predict: Command) -> None:
+    assert json.loads(predict("--json", "").out)["text"] == ""
+    ended = predict("--json", stdin=b"caf\xe9 ok\n")
+    assert ended.code == 0
+    assert json.loads(ended.out)["text"] == "caf\N{REPLACEMENT CHARACTER} ok"
+    ended = predict("caf\udce9 ok")  # as Python gives a word of the command line that is not UTF-8
+    assert ended.code == 0
+    assert "caf? ok" in ended.out
+
+
+def test_info_shows_what_an_artefact_is(narratrace: Command, tiny_artefact: Artefact) -> None:
+    ended = narratrace("info", tiny_artefact.path)
+    assert (ended.code, ended.err) == (0, "")
+    manifest = tiny_artefact.manifest
+    for shown in (
+        manifest.id,
+        "base: tiny (Apache-2.0)",
+        *manifest.languages,
+        *manifest.narratives,
+        "onnx-int8, torch",
+    ):
+        assert shown in ended.out
+    whole = narratrace("info", tiny_artefact.path, "--json")
+    assert json.loads(whole.out) == json.loads(manifest.model_dump_json())
+
+
+def test_backend_check_compares_the_backends(
+    narratrace: Command, tiny_artefact: Artefact, labelled: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_text("".join(json.dumps({"text": post["text"]}) + "\n" for post in labelled[:10]), encoding="utf-8")
+    ended = narratrace("backend", "check", path, "--artefact", tiny_artefact.path)
+    assert ended.code == 0
+    assert f"{tiny_artefact.id} against torch on 10 posts" in ended.out
+    assert [line.split()[0] for line in ended.out.splitlines() if line.startswith("onnx")] == ["onnx", "onnx-int8"]
+    path.write_text("", encoding="utf-8")
+    ended = narratrace("backend", "check", path, "--artefact", tiny_artefact.path)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+
+
+@pytest.fixture
+def run(tiny_artefact: Artefact, tmp_path: Path) -> Path:
+    """A finished run, so that nothing is trained anew."""
+    return Path(shutil.copytree(tiny_artefact.path.parent, tmp_path / "run"))
+
+
+def test_train_makes_an_artefact_and_says_where(narratrace: Command, run: Path, tiny_artefact: Artefact) -> None:
+    shutil.rmtree(run / "artefact")
+    ended = narratrace("train", run / "settings.yaml", "-o", run)
+    assert ended.code == 0
+    assert tiny_artefact.id in ended.err
+    assert Artefact.open(run / "artefact").id == tiny_artefact.id
+
+
+def damaged(artefact: Artefact, copy: Path) -> Path:
+    shutil.copytree(artefact.path, copy)
+    with (copy / "heads.safetensors").open("ab") as file:
+        file.write(b"\0")
+    return copy
+
+
+def test_an_error_is_one_line_that_names_what_is_wrong(
+    narratrace: Command, tiny_artefact: Artefact, tiny_settings: TrainingSettings, run: Path, tmp_path: Path
+) -> None:
+    whole, broken = tiny_artefact.path, damaged(tiny_artefact, tmp_path / "broken")
+    (tmp_path / "empty").mkdir()
+    config = run / "settings.yaml"
+    for words, named in (
+        (("predict", "x", "--artefact", tmp_path / "none"), "none"),
+        (("predict", "x", "--artefact", tmp_path / "empty"), MANIFEST),
+        (("predict", "x", "--artefact", broken), "heads.safetensors"),
+        (("predict", "x", "--artefact", whole, "--backend", "tflite"), "tflite"),
+        (("info", broken), "heads.safetensors"),
+        (("backend", "check", tmp_path / "none.csv", "--artefact", whole), "none.csv"),
+        (("train", tmp_path / "none.yaml", "-o", tmp_path / "out"), "none.yaml"),
+        (("train", config, "-o", run, "--set", "optimiser.epochs=many"), "optimiser.epochs"),
+        (("train", config, "-o", run, "--set", "optimiser.epoch=1"), "optimiser.epoch"),
+        (("train", config, "-o", run, "--set", "optimiser.epochs=11"), "other settings"),
+    ):
+        ended = narratrace(*words)
+        assert (ended.code, ended.out) == (2, ""), words
+        assert ended.err.startswith("narratrace: "), words
+        assert ended.err.count("\n") == 1, ended.err
+        assert named in ended.err, ended.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("predict",), ("info",), ("backend",), ("backend", "check"), ("train",), ("score",), ("base", "build")],
+)
+def test_help_tells_what_a_command_does(narratrace: Command, words: tuple[str, ...]) -> None:
+    ended = narratrace(*words, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert "Usage: " in ended.out
+    assert "Usage: " in narratrace(*words, "-h").out
+    if words not in ((), ("backend",)):
+        assert "Example" in ended.out
+
+
+def test_a_wrong_option_ends_with_2(narratrace: Command) -> None:
+    for words in (("predict", "--nonsense"), ("nonsense",), ("train",)):
+        ended = narratrace(*words)
+        assert (ended.code, ended.out) == (2, "")
+        assert "Traceback" not in ended.err
+
+
+def test_the_module_is_the_command(tiny_artefact: Artefact) -> None:
+    """Through the shell, where the locale knows no Chinese."""
+    command = [sys.executable, "-m", "narratrace", "predict", "--json", "--artefact", str(tiny_artefact.path)]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, input="支持警察\n".encode(), capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == "支持警察"
+    command[-1] = "nowhere"
+    done = subprocess.run(command, input=b"x\n", capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert b"Traceback" not in done.stderr
