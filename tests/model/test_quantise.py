@@ -1,0 +1,134 @@
+"""The int8 graph is close to full precision, and a post's answer does not depend on the posts beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from narratrace.model.artefact import ONNX_FILES, TOKENIZER, Artefact
+from narratrace.model.backends import ForwardPass
+from narratrace.model.backends.onnx_backend import OnnxBackend
+from narratrace.model.quantise import quantise
+from narratrace.model.tokenizer import PostTokenizer, pad
+
+
+@pytest.fixture(scope="module")
+def full(tiny_artefact: Artefact) -> Path:
+    return tiny_artefact.file(ONNX_FILES["onnx"])
+
+
+@pytest.fixture(scope="module")
+def int8(tiny_artefact: Artefact) -> OnnxBackend:
+    return OnnxBackend(tiny_artefact.file(ONNX_FILES["onnx-int8"]), threads=1)
+
+
+@pytest.fixture(scope="module")
+def ids(tiny_artefact: Artefact, labelled: list[dict[str, Any]]) -> list[list[int]]:
+    """Token ids of posts of very different lengths."""
+    tokenizer = PostTokenizer(tiny_artefact.file(TOKENIZER), tiny_artefact.manifest.max_tokens)
+    texts = [str(post["text"]) for post in labelled[:30]]
+    return tokenizer.encode(["", "a", *texts, " ".join(texts)])
+
+
+def test_int8_is_close_to_full_precision(full: Path, int8: OnnxBackend, ids: list[list[int]]) -> None:
+    batch = pad(ids, 1)
+    exact, rounded = OnnxBackend(full, threads=1).run(*batch), int8.run(*batch)
+    # Every logit within a twentieth of the logits' range.
+    assert np.abs(exact.narratives - rounded.narratives).max() < 0.05 * np.ptp(exact.narratives)
+    assert np.abs(exact.stances - rounded.stances).max() < 0.05 * np.ptp(exact.stances)
+    assert (exact.embeddings * rounded.embeddings).sum(axis=1).min() > 0.995
+    np.testing.assert_array_equal(exact.narratives[2:-1] > 0, rounded.narratives[2:-1] > 0)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 30])
+def test_a_post_does_not_depend_on_its_neighbours_or_padding(
+    int8: OnnxBackend, ids: list[list[int]], padding: int
+) -> None:
+    stacked, mask = (np.pad(part, ((0, 0), (0, padding))) for part in pad(ids[:-1], 1))
+    stacked[mask == 0] = 1
+    together = int8.run(stacked, mask)
+    backwards = ForwardPass(*(part[::-1] for part in int8.run(stacked[::-1].copy(), mask[::-1].copy())))
+    for row in range(0, len(ids) - 1, 5):
+        alone = int8.run(*pad([ids[row]], 1))
+        for one, other, single in zip(together, backwards, alone, strict=True):
+            np.testing.assert_allclose(one[row], single[0], rtol=0, atol=1e-5)
+            np.testing.assert_allclose(other[row], single[0], rtol=0, atol=1e-5)
+
+
+def test_int8_weights_are_about_a_quarter(full: Path, tiny_artefact: Artefact) -> None:
+    def weights(path: Path) -> int:
+        return sum(len(tensor.raw_data) for tensor in onnx.load(path).graph.initializer)
+
+    # Rows are 64 wide here; the wider they are, the less their scales weigh.
+    assert 0.25 < weights(tiny_artefact.file(ONNX_FILES["onnx-int8"])) / weights(full) < 0.3
+
+
+def graph_of(nodes: list[Any], weights: dict[str, NDArray[Any]], outputs: list[str]) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["n"]),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8]),
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, None]) for name in outputs],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def run(path: Path, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return list(session.run(None, inputs))
+
+
+def test_weights_and_activations_may_be_shared(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    square = rng.normal(size=(8, 8)).astype(np.float32) * np.logspace(-2, 1, 8, dtype=np.float32)
+    weights = {
+        "square": square,
+        "wide": rng.normal(size=(8, 5)).astype(np.float32),
+        "bias": rng.normal(size=8).astype(np.float32),
+        "axis": np.array([0, 2, 4], dtype=np.int64),
+    }
+    nodes = [
+        helper.make_node("MatMul", ["x", "square"], ["product"]),
+        helper.make_node("MatMul", ["x", "wide"], ["same_activation"]),
+        helper.make_node("MatMul", ["product", "square"], ["same_weights"]),
+        helper.make_node("Gather", ["square", "ids"], ["looked_up"]),  # the same weights by row, not by column
+        helper.make_node("Gather", ["square", "axis"], ["columns"], axis=1),  # no lookup of rows: stays as it is
+        helper.make_node("Add", ["product", "bias"], ["biased"]),
+        helper.make_node("MatMul", ["product", "x_turned"], ["both_computed"]),
+        helper.make_node("Transpose", ["x"], ["x_turned"]),
+    ]
+    nodes.insert(0, nodes.pop())
+    outputs = ["product", "same_activation", "same_weights", "looked_up", "columns", "biased", "both_computed"]
+    onnx.save(graph_of(nodes, weights, outputs), tmp_path / "full.onnx")
+    quantise(tmp_path / "full.onnx", tmp_path / "int8.onnx")
+    inputs = {"ids": np.array([0, 7, 3], dtype=np.int64), "x": rng.normal(size=(3, 8)).astype(np.float32)}
+    inputs["x"][1] *= 1000  # a vector of another size does not coarsen the others
+    inputs["x"][2] = 0
+    exact, rounded = run(tmp_path / "full.onnx", inputs), run(tmp_path / "int8.onnx", inputs)
+    for name, one, other in zip(outputs, exact, rounded, strict=True):
+        scale = np.abs(one).max(axis=1, keepdims=True)
+        assert (np.abs(one - other) <= 0.04 * scale).all(), name
+    np.testing.assert_array_equal(exact[outputs.index("columns")], rounded[outputs.index("columns")])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    assert kinds.count("MatMulInteger") == 3
+    assert kinds.count("MatMul") == 1
+
+
+def test_rows_of_zeros_stay_zero(tmp_path: Path) -> None:
+    weights = {"table": np.zeros((4, 8), dtype=np.float32), "matrix": np.zeros((8, 3), dtype=np.float32)}
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["a"]), helper.make_node("MatMul", ["x", "matrix"], ["b"])]
+    onnx.save(graph_of(nodes, weights, ["a", "b"]), tmp_path / "full.onnx")
+    quantise(tmp_path / "full.onnx", tmp_path / "int8.onnx")
+    inputs = {"ids": np.array([1], dtype=np.int64), "x": np.ones((1, 8), dtype=np.float32)}
+    assert all((part == 0).all() for part in run(tmp_path / "int8.onnx", inputs))
