@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from itertools import islice
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, Row, shorten
 from narratrace.inference.archives.streams import ByteStream, check_encoding
 from narratrace.model.errors import InputError
@@ -81,11 +83,12 @@ class JsonLinesReader:
             stream.close()
         if re.match(r"\[\s*(\{|$)", first):
             raise InputError(
-                f"{self._path} is one JSON array; make it JSON Lines first: jq -c '.[]' '{self._path}' > posts.jsonl"
+                f"{printable(self._path)} is one JSON array; make it JSON Lines first: "
+                f"jq -c '.[]' {quote(printable(self._path))} > posts.jsonl"
             )
         if not keys and lines == PEEK_LINES:
             raise InputError(
-                f"{self._path} is not JSON Lines: none of its first {PEEK_LINES:,} lines is a JSON object."
+                f"{printable(self._path)} is not JSON Lines: none of its first {PEEK_LINES:,} lines is a JSON object."
             )
         return tuple(keys)
 

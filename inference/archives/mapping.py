@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from narratrace.inference.archives.printable import printable
 from narratrace.inference.posts import POST_COLUMNS, PostColumn
 from narratrace.model.errors import InputError
 
@@ -92,10 +93,6 @@ class ColumnMapping:
         columns = dict(self.columns)
         return tuple(columns.get(name) for name in POST_COLUMNS)
 
-    def __str__(self) -> str:
-        shown = ", ".join(f"{post} ← {column}" for post, column in self.columns)
-        return f"{shown} ({self.layout})" if self.layout else shown
-
 
 def parse_mapping(pairs: Sequence[str]) -> dict[PostColumn, str]:
     """Read ``--map`` options, ``POST_COLUMN=FILE_COLUMN`` each.
@@ -124,7 +121,7 @@ def choose_mapping(name: str, columns: Sequence[str], wanted: Mapping[PostColumn
     Parameters
     ----------
     name
-        The file, for error messages.
+        The file as it is shown in error messages.
     columns
         The columns that it has.
     wanted
@@ -155,7 +152,7 @@ def choose_mapping(name: str, columns: Sequence[str], wanted: Mapping[PostColumn
     }
     chosen = found | dict(wanted)
     if "text" not in chosen:
-        example = columns[-1] if columns else "body"
+        example = printable(columns[-1]) if columns else "body"
         shown = f"'text={example}'" if re.search(r"[^\w.=-]", example) else f"text={example}"
         raise InputError(
             f"{name} has no column that is known to hold the text; {_columns_found(columns)}. "
@@ -169,8 +166,8 @@ def _mapping(title: str, chosen: dict[PostColumn, str]) -> ColumnMapping:
 
 
 def _columns_found(columns: Sequence[str]) -> str:
-    shown = ", ".join(columns[:40]) + (" ..." if len(columns) > 40 else "")
-    return "columns found: " + (shown.encode("utf-8", "replace").decode("utf-8") or "none")
+    shown = ", ".join(map(printable, columns[:40])) + (" ..." if len(columns) > 40 else "")
+    return f"columns found: {shown or 'none'}"
 
 
 def _plain(column: str) -> str:

@@ -6,10 +6,12 @@ import io
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import MAX_ROW_BYTES
 from narratrace.model.errors import InputError
 
@@ -29,12 +31,12 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
+        raise InputError(f"{printable(path)} does not exist.") from None
     except PermissionError:
-        raise InputError(f"{path} may not be read: permission denied.") from None
+        raise InputError(f"{printable(path)} may not be read: permission denied.") from None
     except (OSError, EOFError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise InputError(f"{path} is damaged, cut off or not what its name says ({reason}).") from error
+        reason = printable(str(error).splitlines()[0]).rstrip(".") if str(error) else type(error).__name__
+        raise InputError(f"{printable(path)} is damaged, cut off or not what its name says ({reason}).") from error
 
 
 class ByteStream:
@@ -131,13 +133,18 @@ def check_encoding(path: Path) -> None:
     finally:
         stream.close()
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{path} is UTF-16; make it UTF-8 first: iconv -f UTF-16 -t UTF-8 '{path}' > utf8-{path.name}")
+        raise InputError(f"{printable(path)} is UTF-16; make it UTF-8 first: {_conversion(path, 'UTF-16')}")
     decoded = sample.decode("utf-8", "replace")
     bad = decoded.count("�")
     if bad >= 64 and bad > len(sample) / 50 and bad > len(_NOT_ASCII.findall(decoded)) / 2:
         raise InputError(
-            f"{path} is not UTF-8; make it UTF-8 first, with its true encoding (often GB18030 or BIG5): "
-            f"iconv -f GB18030 -t UTF-8 '{path}' > utf8-{path.name}"
+            f"{printable(path)} is not UTF-8; make it UTF-8 first, with its true encoding (often GB18030 or BIG5): "
+            f"{_conversion(path, 'GB18030')}"
         )
     if "\r" in decoded and "\n" not in decoded:
-        raise InputError(f"{path} ends its lines with a bare carriage return; change them: tr '\\r' '\\n'.")
+        raise InputError(f"{printable(path)} ends its lines with a bare carriage return; change them: tr '\\r' '\\n'.")
+
+
+def _conversion(path: Path, encoding: str) -> str:
+    shown, new = quote(printable(path)), quote(f"utf8-{printable(path.name)}")
+    return f"iconv -f {encoding} -t UTF-8 {shown} > {new}"

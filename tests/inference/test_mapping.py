@@ -73,6 +73,12 @@ def test_without_a_text_column_the_columns_are_listed_and_map_is_shown() -> None
     )
 
 
+def test_a_column_name_cannot_steer_the_terminal() -> None:
+    with pytest.raises(InputError) as error:
+        choose_mapping("posts.csv", ["nr", "\x1b[2J\x1b]0;title\x07\nnarratrace: all is well"], {})
+    assert str(error.value).isprintable()
+
+
 def test_a_mapped_column_must_be_there() -> None:
     with pytest.raises(InputError, match=r"posts.csv has no column 'boddy' for text; columns found: id, body\."):
         choose_mapping("posts.csv", ["id", "body"], {"text": "boddy"})
