@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from typing import TYPE_CHECKING
 
+from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, Row, shorten
 from narratrace.inference.archives.streams import ByteStream, check_encoding
 from narratrace.model.errors import InputError
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
     from narratrace.inference.archives.streams import Line
 
 DELIMITERS = (",", "\t", ";")
+# A field in quotes, which may go on in the next line.
+_QUOTED = re.compile(r'(?:^|(?<=[,\t;]))"[^"]*(?:""[^"]*)*"?')
 
 
 class DelimitedReader:
     """The rows of a CSV or TSV file with a header.
 
-    Fields are always strings. The delimiter is the comma, tab or semicolon that the header uses most.
+    Fields are always strings. The delimiter is the comma, tab or semicolon that the header uses most outside quotes.
 
     Notes
     -----
@@ -40,9 +44,7 @@ class DelimitedReader:
         header = next(self._records, None)
         if isinstance(header, BadRow):
             self.close()
-            raise InputError(f"{path} has a header that cannot be read as CSV ({header.detail}).")
-        if header and len(header.values) == 1:
-            header = self._records.reread_header(header)
+            raise InputError(f"{printable(path)} has a header that cannot be read as CSV ({header.detail}).")
         self.columns: tuple[str, ...] = tuple(str(name).strip() for name in header.values) if header else ()
 
     @property
@@ -74,13 +76,13 @@ class _Records:
     """Iterate over the records of a delimited text: rows with all their fields, and bad rows."""
 
     def __init__(self, lines: Iterator[Line]) -> None:
-        self.delimiter = ","
         self._source = lines
         self._ahead: deque[Line] = deque()  # lines to be read again
         self._taken: list[Line] = []  # lines of the record being read
         self._size = 0  # characters in them
         self._read = 0
         self._reread = 0
+        self.delimiter = self._choose_delimiter()
         self._parser = self._new_parser()
 
     def __iter__(self) -> _Records:
@@ -98,13 +100,14 @@ class _Records:
                 first = self._taken[0]
                 return Row(first.number, tuple(fields), any(line.repaired for line in self._taken))
 
-    def reread_header(self, header: Row) -> Row:
-        """Read a header of one field again with the delimiter that splits it, if one does."""
-        text = self._taken[0].text
-        self.delimiter = max(DELIMITERS, key=text.count)
-        self._parser = self._new_parser()
-        fields = next(csv.reader([text], delimiter=self.delimiter), [])
-        return Row(header.line, tuple(fields), header.repaired)
+    def _choose_delimiter(self) -> str:
+        """Look at the first line that is not blank, and put it back."""
+        first = next((line for line in self._source if line.text.strip("\r\n")), None)
+        if first is None:
+            return DELIMITERS[0]
+        self._ahead.append(first)
+        self._read += len(first.text)
+        return max(DELIMITERS, key=_QUOTED.sub("", first.text).count)
 
     def _new_parser(self) -> Iterator[list[str]]:
         return csv.reader(self._feed(), delimiter=self.delimiter, strict=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from collections import Counter
 from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from narratrace.inference.archives.fields import from_epoch
+from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import Row
 from narratrace.inference.archives.streams import CODECS, ByteStream, reading
+from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,14 +38,21 @@ class ParquetReader:
         self._rows_read = 0
         with reading(path):
             self._unpacked = _unpack(path) if path.suffix.lower() in CODECS else None
-            # Without pre_buffer a row group is read page by page, not held whole in memory.
-            self._file = pq.ParquetFile(self._unpacked or path, pre_buffer=False, page_checksum_verification=True)
+            # Bytes, as the name may be no UTF-8. Without pre_buffer a row group is read page by page, not held whole.
+            file = self._unpacked or pa.OSFile(os.fsencode(path))
+            self._file = pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
             schema = self._file.schema_arrow
         self.columns: tuple[str, ...] = tuple(
             name
             for field in schema
             for name in (field.name, *(f"{field.name}.{inner.name}" for inner in _inner_fields(field.type)))
         )
+        double = next((name for name, times in Counter(self.columns).items() if times > 1), None)
+        if double is not None:
+            self.close()
+            raise InputError(
+                f"{printable(path)} has several columns named '{printable(double)}'; give each its own name."
+            )
 
     @property
     def bytes_read(self) -> int:
