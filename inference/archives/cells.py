@@ -7,7 +7,6 @@ import re
 # What Excel, LibreOffice and Google Sheets take for the start of a formula, full-width variants included (OWASP, CSV
 # Injection). Apostrophes before it belong to the pattern so that adding one can always be undone.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
-_NEUTRALISED = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 
 
 def neutralise(cell: str) -> str:
@@ -17,12 +16,3 @@ def neutralise(cell: str) -> str:
     ("'=HYPERLINK(...)", '光復香港')
     """
     return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
-def restore(cell: str) -> str:
-    """Undo `neutralise`.
-
-    >>> restore("'=HYPERLINK(...)")
-    '=HYPERLINK(...)'
-    """
-    return cell[1:] if _NEUTRALISED.match(cell) else cell

@@ -42,7 +42,8 @@ class ParquetScoreWriter:
     """Scored posts as Parquet, compressed with zstd, in row groups of `ROW_GROUP_POSTS`."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._file = path.open("wb")  # by Arrow itself, a name that is not UTF-8 cannot be opened
+        self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
         self._pending: list[pa.RecordBatch] = []
         self._posts = 0
         self._bytes = 0
@@ -57,9 +58,12 @@ class ParquetScoreWriter:
 
     def close(self) -> None:
         """Write what is pending and the index, and close the file."""
-        if self._pending:
-            self._write_row_group()
-        self._writer.close()
+        try:
+            if self._pending:
+                self._write_row_group()
+            self._writer.close()
+        finally:
+            self._file.close()
 
     def _write_row_group(self) -> None:
         table = pa.Table.from_batches(self._pending)
@@ -87,10 +91,13 @@ class JsonLinesScoreWriter:
 
 
 class CsvScoreWriter:
-    """Scored posts as CSV (UTF-8): lists joined by ``|``, and no cell that a spreadsheet would run as a formula."""
+    """Scored posts as CSV for spreadsheets: lists joined by ``|``, and no cell that would be run as a formula.
+
+    In UTF-8 with a byte order mark, without which Excel takes Chinese for another encoding.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
+        self._file = path.open("w", encoding="utf-8-sig", newline="")
         self._writer = csv.writer(self._file)
         self._writer.writerow(map(neutralise, schema.names))
 
