@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +15,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from narratrace.configs import CONFIGS
 from narratrace.inference.archives.archive import Archive
+from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.read_ahead import read_ahead
 from narratrace.inference.archives.results import Results, check_free, partial
 from narratrace.inference.archives.writers import ScoreFormat
@@ -25,7 +26,7 @@ from narratrace.inference.summary import MappingUse, Summary, Tally
 from narratrace.model.errors import InputError
 from narratrace.model.settings import Settings
 
-DEFAULT_SETTINGS = Path(str(files("narratrace.configs") / "scoring" / "default.yaml"))
+DEFAULT_SETTINGS = CONFIGS / "scoring" / "default.yaml"
 """The shipped settings, with a comment for each."""
 
 _KEPT = ("id", "account_id", "created_at", "is_repost", "text")
@@ -128,8 +129,8 @@ def score_archive(
     settings = settings or ScoringSettings()
     out = Path(out)
     check_free(out, overwrite)
-    archive = inputs if isinstance(inputs, Archive) else Archive.open(inputs, settings.mapping, exclude=out)
-    results = Results(out, settings.format, overwrite)
+    archive = inputs if isinstance(inputs, Archive) else Archive.open(inputs, settings.mapping, out=out)
+    results = Results(out, settings.format)
     tally = Tally()
     started_at, start = datetime.now(UTC), time.perf_counter()
     try:
@@ -150,7 +151,7 @@ def score_archive(
             results.close()
         if isinstance(error, InputError) and tally.posts:
             raise InputError(
-                f"{error} The {tally.posts:,} posts before are scored in {partial(results.scores)}."
+                f"{error} The {tally.posts:,} posts before are scored in {printable(partial(results.scores))}."
             ) from error
         raise
     if not tally.rows_read == results.posts_written + results.rejects_written:

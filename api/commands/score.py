@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ODDITIES = {
     "id missing": "have no id and are named <file>:<row>",
     "id rounded": "have an id that a spreadsheet seems to have rounded (1.04E+18): others may share it",
+    "account_id rounded": "have an account id that a spreadsheet seems to have rounded: several accounts may share it",
     "created_at unreadable": "have a time that cannot be read; it is left empty",
     "text repaired": "held bytes that are no text; they are replaced by \N{REPLACEMENT CHARACTER}",
 }
@@ -43,7 +44,12 @@ def score(
         ),
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="parquet (default), jsonl or csv.", show_default=False)
+        str | None,
+        typer.Option(
+            "--format",
+            help="parquet (default), jsonl, or csv (for spreadsheets, with a byte order mark).",
+            show_default=False,
+        ),
     ] = None,
     text: Annotated[
         bool | None,
@@ -93,6 +99,7 @@ def score(
     from narratrace.commands.progress import ProgressDisplay
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
+    from narratrace.inference.archives.printable import printable
     from narratrace.inference.archives.results import check_free, partial
     from narratrace.inference.classifier import Classifier
     from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringSettings, score_archive
@@ -108,7 +115,7 @@ def score(
 
     # Whatever is wrong with the input or the folder shows before the model is loaded.
     check_free(out, overwrite)
-    archive = Archive.open(inputs, settings.mapping, exclude=out)
+    archive = Archive.open(inputs, settings.mapping, out=out)
     progress_to = Console(stderr=True, quiet=quiet, highlight=False)
     _show_archive(archive, progress_to)
     classifier = Classifier.load(settings.artefact, backend=settings.backend, threads=settings.threads)
@@ -118,7 +125,7 @@ def score(
             summary = score_archive(archive, out, classifier, settings, overwrite=overwrite, on_progress=display.update)
     except KeyboardInterrupt:
         part = partial(out / f"scores.{settings.format}")
-        progress_to.print(f"Stopped. Scored so far: {part if part.exists() else 'nothing'}.", markup=False)
+        progress_to.print(f"Stopped. Scored so far: {printable(part) if part.exists() else 'nothing'}.", markup=False)
         raise typer.Exit(130) from None
     if not quiet:
         _show_summary(summary, out, settings, Console(highlight=False))
@@ -127,11 +134,12 @@ def score(
 def _show_archive(archive: Archive, console: Console) -> None:
     from rich.markup import escape
 
+    from narratrace.inference.archives.printable import printable
     from narratrace.inference.scoring import mappings
 
     for use in mappings(archive):
         what = f"{use.files:,} file{'s' if use.files > 1 else ''}"
-        columns = ", ".join(f"{post} ← {column}" for post, column in use.columns.items()) or "no rows"
+        columns = ", ".join(f"{post} ← {printable(column)}" for post, column in use.columns.items()) or "no rows"
         layout = f" ({use.layout})" if use.layout else ""
         console.print(f"Reading {what}: {escape(columns)}{layout}", soft_wrap=True)
     for sentence in archive.skipped:
@@ -141,6 +149,8 @@ def _show_archive(archive: Archive, console: Console) -> None:
 def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
+
+    from narratrace.inference.archives.printable import printable
 
     posts = max(summary.posts, 1)
 
@@ -156,7 +166,7 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
     console.print()
     console.print(
         f"[bold]{summary.posts:,}[/bold] posts scored in {summary.seconds:,.1f} s "
-        f"({summary.posts_per_second:,.0f} posts/s) with {escape(summary.artefact)}"
+        f"({summary.posts_per_second:,.0f} posts/s) with {escape(printable(summary.artefact))}"
     )
     for title, counts in (("Language", summary.languages), ("Stance", summary.stances)):
         shown = table("", title, "posts", "share")
@@ -175,6 +185,6 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
     console.print()
     for note in notes:
         console.print(escape(note), soft_wrap=True)
-    console.print(f"Scores: {escape(str(out))}/scores.{settings.format}", soft_wrap=True)
+    console.print(f"Scores: {escape(printable(out))}/scores.{settings.format}", soft_wrap=True)
     if summary.rejected:
-        console.print(f"Rejected rows: {escape(str(out))}/rejects.jsonl", soft_wrap=True)
+        console.print(f"Rejected rows: {escape(printable(out))}/rejects.jsonl", soft_wrap=True)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from narratrace.inference.archives import fields
 from narratrace.inference.archives.mapping import ColumnMapping, choose_mapping
+from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import BadRow, Row, shorten
 from narratrace.inference.archives.sources import Source, find_sources
-from narratrace.inference.posts import Post, PostColumn, posts_to_batch
+from narratrace.inference.posts import POST_COLUMNS, Post, PostColumn, posts_to_batch
 from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Archive:
     sources
         The files with posts, in the order of reading, with the mapping chosen for each.
     skipped
-        Sentences about the files that hold no posts.
+        Sentences about the files that were left out.
     """
 
     def __init__(self, sources: Sequence[MappedSource], skipped: Sequence[str]) -> None:
@@ -100,7 +101,7 @@ class Archive:
 
     @classmethod
     def open(
-        cls, inputs: Sequence[str | Path], mapping: Mapping[PostColumn, str] | None = None, exclude: Path | None = None
+        cls, inputs: Sequence[str | Path], mapping: Mapping[PostColumn, str] | None = None, out: Path | None = None
     ) -> Archive:
         """Find the files and look at the head of each, so that whatever is wrong with them shows before any work.
 
@@ -110,16 +111,17 @@ class Archive:
             Files, folders and globs.
         mapping
             Post column to file column, for layouts that are not recognised.
-        exclude
-            A folder to leave out.
+        out
+            The folder where the results will go, so that they are not taken for posts.
 
         Raises
         ------
         InputError
             If there is no post to read, a file is unreadable, or its text column is not known.
         """
-        sources, skipped = [], []
-        for source in find_sources(inputs, exclude):
+        sources = []
+        found, skipped = find_sources(inputs, out)
+        for source in found:
             reader = source.open()
             try:
                 columns = reader.columns
@@ -127,7 +129,7 @@ class Archive:
                 reader.close()
             if not columns:
                 chosen = None
-            elif (chosen := choose_mapping(str(source.path), columns, mapping or {})) is None:
+            elif (chosen := choose_mapping(printable(source.path), columns, mapping or {})) is None:
                 skipped.append(f"{source.name}: skipped, it lists accounts and holds no posts.")
                 continue
             sources.append(MappedSource(source, chosen, source.path.stat().st_size))
@@ -163,7 +165,7 @@ class Archive:
                 break
             reader = mapped.source.open()
             try:
-                wanted = mapped.mapping.wanted if mapped.mapping else ColumnMapping("", ()).wanted
+                wanted = mapped.mapping.wanted if mapped.mapping else (None,) * len(POST_COLUMNS)
                 for row in reader.rows(wanted):
                     if batch.add(mapped.source.name, row) and remaining is not None:
                         remaining -= 1
@@ -226,11 +228,14 @@ class _Batch:
         if not text.strip():
             return "empty text", ""
         identifier = fields.to_id(raw_id)
+        account = fields.to_id(raw_account)
         created_at = fields.to_time(raw_time)
         if identifier is None:
             self._oddities["id missing"] += 1
         elif fields.is_rounded(identifier):
             self._oddities["id rounded"] += 1
+        if account is not None and fields.is_rounded(account):
+            self._oddities["account_id rounded"] += 1
         if created_at is None and raw_time not in (None, ""):
             self._oddities["created_at unreadable"] += 1
         as_stored = text.encode("utf-8") if isinstance(raw_text, bytes) else text
@@ -239,7 +244,7 @@ class _Batch:
         self._posts.append(
             Post(
                 id=identifier or f"{file}:{row.line}",
-                account_id=fields.to_id(raw_account),
+                account_id=account,
                 text=text,
                 created_at=created_at,
                 is_repost=fields.to_flag(raw_flag),

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.writers import open_writer
 from narratrace.model.errors import InputError
 from narratrace.model.settings import save_settings
@@ -26,6 +27,7 @@ REJECTS = "rejects.jsonl"
 SETTINGS = "settings.yaml"
 SUMMARY = "summary.json"
 """Put in place last of all: where it stands, the results are complete."""
+_NAMES = (*SCORES.values(), SUMMARY, REJECTS, SETTINGS)
 
 
 class Results:
@@ -37,19 +39,20 @@ class Results:
         Where they go; made if it is not there.
     form
         Format of the scores.
-    overwrite
-        Whether results that are there already may be replaced, which happens when the new ones are complete.
 
     Raises
     ------
     InputError
-        If the folder cannot be written to, or holds results and `overwrite` is not given.
+        If the folder cannot be written to.
+
+    Notes
+    -----
+    Results that are there already are replaced when the new ones are complete; `check_free` tells beforehand.
     """
 
-    def __init__(self, folder: Path, form: ScoreFormat, overwrite: bool = False) -> None:
+    def __init__(self, folder: Path, form: ScoreFormat) -> None:
         self.folder = folder
         self._form = form
-        check_free(folder, overwrite)
         self._writer: ScoreWriter | None = None
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -112,15 +115,28 @@ def check_free(folder: Path, overwrite: bool) -> None:
         If results may not go there.
     """
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; name a folder for the results.")
-    there = [name for name in (*SCORES.values(), SUMMARY) if (folder / name).exists()]
+        raise InputError(f"{printable(folder)} is a file; name a folder for the results.")
+    there = [name for name in _NAMES if (folder / name).exists()]
     if there and not overwrite:
-        raise InputError(f"{folder} holds results already ({there[0]}); name another folder or add --overwrite.")
+        raise InputError(
+            f"{printable(folder)} holds results already ({there[0]}); name another folder or add --overwrite."
+        )
 
 
 def partial(path: Path) -> Path:
     """Return the name of a file while it is incomplete: ``scores.partial.parquet``."""
     return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def is_result(path: Path, out: Path | None = None) -> bool:
+    """Tell whether a file is what a run writes: by its name, in the folder `out` or beside an earlier run's results."""
+    if path.name in {partial(Path(name)).name for name in _NAMES}:
+        return True
+    folder = path.parent
+    return path.name in _NAMES and (
+        (out is not None and folder.resolve() == out.resolve())
+        or ((folder / SUMMARY).exists() and (folder / SETTINGS).exists())
+    )
 
 
 @contextlib.contextmanager
@@ -129,4 +145,5 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"The results cannot be written to {folder}: {error.strerror or error}.") from error
+        reason = printable(error.strerror or error)
+        raise InputError(f"The results cannot be written to {printable(folder)}: {reason}.") from error

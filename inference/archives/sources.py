@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from narratrace.inference.archives.delimited import DelimitedReader
 from narratrace.inference.archives.json_lines import JsonLinesReader
 from narratrace.inference.archives.parquet import ParquetReader
+from narratrace.inference.archives.printable import printable
+from narratrace.inference.archives.results import is_result
 from narratrace.inference.archives.streams import CODECS
 from narratrace.model.errors import InputError
 
@@ -40,7 +42,8 @@ class Source:
     path
         Where it lies.
     name
-        What it is called in ids, messages and the rejects file; different for every source of an archive.
+        What it is called in ids, messages and the rejects file; printable, and different for every source of an
+        archive.
     """
 
     path: Path
@@ -61,42 +64,64 @@ def reader_of(path: Path) -> Callable[[Path], RowReader] | None:
     return FORMATS.get(suffixes[-1]) if suffixes else None
 
 
-def find_sources(inputs: Sequence[str | Path], exclude: Path | None = None) -> list[Source]:
+def find_sources(inputs: Sequence[str | Path], out: Path | None = None) -> tuple[list[Source], list[str]]:
     """Find the files of an archive.
 
     Parameters
     ----------
     inputs
         Files, folders (every file of a known format below them, hidden ones left out) and globs (``**`` too).
-    exclude
-        A folder whose files are left out: where the results go.
+    out
+        The folder where the results go.
 
     Returns
     -------
-    list of Source
+    sources : list of Source
         In the order of the inputs, sorted within each; every file once.
+    skipped : list of str
+        A sentence about each folder whose results, of an earlier run or of the one to come, were left out.
 
     Raises
     ------
     InputError
-        If an input does not exist, matches nothing, or is a file of no known format.
+        If an input does not exist, matches nothing, is a file of no known format or one that the run would replace,
+        or if only results are there.
     """
     found: dict[Path, Source] = {}
-    excluded = exclude.resolve() if exclude else None
+    results: dict[Path, set[str]] = {}
     for given in inputs:
-        for source in _expand(given):
-            path = source.path.resolve()
-            if excluded is None or not path.is_relative_to(excluded):
-                found.setdefault(path, source)
+        path = Path(given)
+        named = path.exists() and not path.is_dir()
+        for source in [Source(path, printable(path.name))] if named else _search(given):
+            if is_result(source.path, out) and not named:
+                results.setdefault(source.path.parent, set()).add(source.path.name)
+            else:
+                _check(source.path, out)
+                found.setdefault(source.path.resolve(), source)
+    skipped = [
+        f"{printable(folder)}: skipped {', '.join(sorted(left_out))}, which a scoring run writes."
+        for folder, left_out in results.items()
+    ]
     if not found:
-        raise InputError(f"{', '.join(map(str, inputs))}: no posts to read there.")
+        raise InputError(" ".join([f"{', '.join(map(printable, inputs))}: no posts to read there.", *skipped]))
     sources = list(found.values())
     names = Counter(source.name for source in sources)
     # Two folders may hold files of the same name: then the whole path tells them apart.
-    return [source if names[source.name] == 1 else Source(source.path, source.path.as_posix()) for source in sources]
+    return [
+        source if names[source.name] == 1 else Source(source.path, printable(source.path.as_posix()))
+        for source in sources
+    ], skipped
 
 
-def _expand(given: str | Path) -> Iterator[Source]:
+def _check(path: Path, out: Path | None) -> None:
+    if reader_of(path) is None:
+        raise InputError(f"{printable(path)} is of no known format; known are {_known()}, each also as .gz or .zst.")
+    if out is not None and path.parent.resolve() == out.resolve() and is_result(path, out):
+        raise InputError(f"{printable(path)} would be replaced by the results; name another folder for them.")
+
+
+def _search(given: str | Path) -> Iterator[Source]:
+    """Find the files of a folder or a glob."""
     path = Path(given)
     if path.is_dir():
         files = [
@@ -107,20 +132,15 @@ def _expand(given: str | Path) -> Iterator[Source]:
             and not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
         ]
         if not files:
-            raise InputError(f"{path} holds no file of a known format ({_known()}).")
-        yield from (Source(file, file.relative_to(path).as_posix()) for file in files)
-    elif path.exists():
-        if reader_of(path) is None:
-            raise InputError(f"{path} is of no known format; known are {_known()}, each also as .gz or .zst.")
-        yield Source(path, path.name)
+            raise InputError(f"{printable(path)} holds no file of a known format ({_known()}).")
+        yield from (Source(file, printable(file.relative_to(path).as_posix())) for file in files)
     else:
         files = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207 - absolute globs
         files = [file for file in files if file.is_file()]
         if not files:
             what = "matches no file" if glob.has_magic(str(given)) else "does not exist"
-            raise InputError(f"{given} {what}.")
-        for file in files:
-            yield from _expand(file)
+            raise InputError(f"{printable(given)} {what}.")
+        yield from (Source(file, printable(file.name)) for file in files)
 
 
 def _known() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -100,10 +101,19 @@ def test_options_go_before_set_and_set_before_the_settings_file(score: Score, po
     resolved = load_settings(ScoringSettings, tmp_path / "out" / "settings.yaml")
     assert resolved.mapping == {"text": "said", "id": "nr", "account_id": "who"}
     assert (resolved.format, resolved.limit, resolved.batch_size, resolved.text) == ("csv", 3, 1, False)
-    with (tmp_path / "out" / "scores.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "out" / "scores.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["account_id"] for row in rows] == ["'@kowloon"] * 3
     assert "text" not in rows[0]
+
+
+def test_what_an_archive_is_called_is_shown_harmlessly(score: Score, posts: Path, tmp_path: Path) -> None:
+    posts.write_text(posts.read_text(encoding="utf-8").replace("said", "te\x1b[2Jxt", 1), encoding="utf-8")
+    out = tmp_path / os.fsdecode("結果".encode("gbk"))
+    result = score(posts, "-o", out, "--map", "text=te\x1b[2Jxt")
+    assert result.code == 0, result.err
+    assert r"text ← te\x1b[2Jxt" in result.err
+    assert "\x1b" not in result.err + result.out
 
 
 def test_quiet_says_nothing(score: Score, posts: Path, tmp_path: Path) -> None:

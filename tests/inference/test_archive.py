@@ -160,7 +160,7 @@ def test_numbers_as_ids(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"id": 1040000000000000001, "text": "a"}\n{"id": 1.04e+18, "text": "b"}\n')
     table = pa.table({"id": pa.array([1040000000000000001], pa.int64()), "text": ["c"]})
     pq.write_table(table, tmp_path / "b.parquet")
-    (tmp_path / "c.csv").write_text("id,text\n007,d\n1.04E+18,e\n")
+    (tmp_path / "c.csv").write_text("id,text,userid\n007,d,1.2E+18\n1.04E+18,e,12\n")
     batches = list(Archive.open([tmp_path]).read(100))
     assert batches[0].posts["id"].to_pylist() == [
         "1040000000000000001",
@@ -169,7 +169,7 @@ def test_numbers_as_ids(tmp_path: Path) -> None:
         "007",
         "1.04E+18",
     ]
-    assert batches[0].oddities["id rounded"] == 2
+    assert batches[0].oddities == {"id rounded": 2, "account_id rounded": 1}
 
 
 def test_hostile_json_lines(tmp_path: Path) -> None:
@@ -313,10 +313,38 @@ def test_files_without_rows_have_no_posts(tmp_path: Path, name: str) -> None:
     assert read(path) == ([], [])
 
 
-def test_a_semicolon_separates_where_the_header_says_so(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id;text\n1;a, b\n")
-    posts, _ = read(tmp_path / "a.csv")
-    assert posts[0]["text"] == "a, b"
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("id;text", "1;a, b"),
+        ('"name, first";text;id', 'x;"a, b";1'),
+        ('id;text;"likes, shares, replies"', '1;"a, b";3'),
+        ('"a;b;c",text', 'x,"a, b"'),
+        ('text\t"said ""a, b"", thrice"', "a, b\tx"),
+        ('"two;\nlines; of",text', 'x,"a, b"'),
+        ('"text"', '"a, b"'),
+        ("\n\r\nid;text", "1;a, b"),
+    ],
+)
+def test_the_header_says_what_separates_outside_quotes(tmp_path: Path, header: str, row: str) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\n{row}\n", newline="")
+    (post,), _ = read(tmp_path / "a.csv")
+    assert post["text"] == "a, b"
+
+
+def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="several columns named 'text'"):
+        Archive.open([tmp_path / "a.parquet"])
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2Jb\nc.csv", "a\x1b[2J.parquet", "a\x1b[2J.jsonl.gz", "a\x1b[2J.txt"])
+def test_a_file_name_cannot_steer_the_terminal(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"te\x1b[2Jxt")
+    with pytest.raises(InputError) as error:
+        Archive.open([path])
+    assert str(error.value).isprintable()
 
 
 def test_folders_globs_and_files(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narratrace.inference.archives import writers
-from narratrace.inference.archives.cells import restore
+from narratrace.inference.archives.cells import neutralise
 from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringProgress, ScoringSettings, score_archive
 from narratrace.inference.summary import Summary
 from narratrace.model.errors import InputError, SettingsError
@@ -66,7 +68,7 @@ def load(out: Path) -> list[dict[str, Any]]:
         return pq.read_table(out / "scores.parquet").to_pylist()  # type: ignore[no-any-return]
     if (out / "scores.jsonl").exists():
         return [json.loads(line) for line in (out / "scores.jsonl").read_text(encoding="utf-8").splitlines()]
-    with (out / "scores.csv").open(encoding="utf-8", newline="") as file:
+    with (out / "scores.csv").open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -157,20 +159,16 @@ def test_hostile_text_comes_out_and_in_again(form: str, rows: list[dict[str, str
         scored = load(first)
         score_archive([first / f"scores.{form}"], second, Lengths(), ScoringSettings(format=form))
         again = load(second)
-    unspoilt = restore if form == "csv" else str
+    spoilt = neutralise if form == "csv" else str
     kept = [row for row in rows if row["text"].replace("\0", "�").strip()]
-    assert [unspoilt(row["text"]) for row in scored] == [row["text"].replace("\0", "�") for row in kept]
+    assert [row["text"] for row in scored] == [spoilt(row["text"].replace("\0", "�")) for row in kept]
     named = [(row["id"], row["account_id"]) for row in kept if row["id"]]
-    found = [
-        (unspoilt(row["id"]), unspoilt(row["account_id"] or "")) for row in scored if "posts.jsonl:" not in row["id"]
-    ]
-    assert found == [(name.replace("\0", "�"), account.replace("\0", "�")) for name, account in named]
+    found = [(row["id"], row["account_id"] or "") for row in scored if "posts.jsonl:" not in row["id"]]
+    assert found == [tuple(spoilt(field.replace("\0", "�")) for field in fields) for fields in named]
+    assert [row["text"] for row in again] == [spoilt(row["text"]) for row in scored]
     if form == "csv":
         cells = [cell for row in scored for cell in (*row, *row.values())]
         assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))]
-        assert [restore(restore(row["text"])) for row in again] == [restore(row["text"]) for row in scored]
-    else:
-        assert [row["text"] for row in again] == [row["text"] for row in scored]
 
 
 def test_small_batches_do_not_make_small_row_groups(
@@ -215,10 +213,72 @@ def test_results_are_replaced_only_when_asked_and_only_when_complete(posts: Path
     assert len(load(out)) == 1
 
 
-def test_results_inside_the_archive_are_not_read_again(posts: Path, tmp_path: Path) -> None:
-    score_archive([tmp_path], tmp_path / "out", Lengths(), ScoringSettings(format="jsonl"))
-    summary = score_archive([tmp_path], tmp_path / "out", Lengths(), ScoringSettings(format="jsonl"), overwrite=True)
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
+def test_results_inside_the_archive_are_not_read_again(posts: Path, tmp_path: Path, form: str) -> None:
+    chosen = ScoringSettings(format=form)
+    score_archive([tmp_path], tmp_path / "out", Lengths(), chosen)
+    again = score_archive([tmp_path], tmp_path / "out", Lengths(), chosen, overwrite=True)
+    assert again.rows_read == 99
+    for inputs in ([tmp_path], [f"{tmp_path}/**/*"]):
+        elsewhere = score_archive(inputs, tmp_path / "other", Lengths(), chosen, overwrite=True)
+        assert elsewhere.rows_read == 99
+        assert any(
+            sentence.startswith(f"{tmp_path}/out: skipped ") and f"scores.{form}" in sentence
+            for sentence in elsewhere.skipped
+        )
+
+
+def test_posts_beside_results_are_read(posts: Path, tmp_path: Path) -> None:
+    for out in (tmp_path, tmp_path / "out"):
+        assert score_archive([tmp_path], out, Lengths()).rows_read == 99
+
+
+def test_what_a_stopped_run_left_is_not_read(posts: Path, tmp_path: Path) -> None:
+    (tmp_path / "stopped").mkdir()
+    (tmp_path / "stopped" / "scores.partial.parquet").write_bytes(b"PAR1 without an end")
+    summary = score_archive([tmp_path], tmp_path / "out", Lengths())
     assert summary.rows_read == 99
+    assert summary.skipped == [f"{tmp_path}/stopped: skipped scores.partial.parquet, which a scoring run writes."]
+
+
+def test_a_file_that_is_named_is_read_wherever_it_is(posts: Path, tmp_path: Path) -> None:
+    inside = write_jsonl(tmp_path / "b.jsonl", [{"text": "inside the output folder"}])
+    assert score_archive([posts, inside], tmp_path, Lengths()).rows_read == 100
+    assert score_archive([tmp_path / "scores.parquet"], tmp_path / "again", Lengths()).posts == 98
+    with pytest.raises(InputError, match=r"scores.parquet would be replaced by the results"):
+        score_archive([posts, tmp_path / "scores.parquet"], tmp_path, Lengths(), overwrite=True)
+    with pytest.raises(InputError, match=r"no posts to read there. .*again: skipped rejects.jsonl, scores.parquet"):
+        score_archive([tmp_path / "again"], tmp_path / "third", Lengths())
+
+
+@pytest.mark.parametrize("name", ["rejects.jsonl", "settings.yaml", "summary.json", "scores.csv"])
+def test_no_file_of_the_users_is_replaced_unasked(posts: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds results already .{name}.; name another folder or add --overwrite"):
+        score_archive([posts], tmp_path, Lengths())
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_excel_reads_the_chinese_of_a_csv(posts: Path, tmp_path: Path) -> None:
+    score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(format="csv"))
+    assert (tmp_path / "out" / "scores.csv").read_bytes().startswith(b"\xef\xbb\xbfid,")
+
+
+def test_file_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode("舊檔".encode("gbk"))
+    folder.mkdir()
+    for month in "二三":
+        write_jsonl(folder / os.fsdecode(f"{month}月.jsonl".encode("gbk")), [{"text": month}, {"text": ""}])
+    with (folder / os.fsdecode("四月.parquet".encode("gbk"))).open("wb") as file:
+        pq.write_table(pa.table({"text": ["四"]}), file)
+    for form in ("parquet", "jsonl", "csv"):
+        summary = score_archive([tmp_path], tmp_path / form, Lengths(), ScoringSettings(format=form))
+        assert (summary.posts, summary.rejected) == (3, 2)
+        assert len({row["id"] for row in load(tmp_path / form)}) == 3
+    (folder / "bad.csv").write_text("a,b\n")
+    with pytest.raises(InputError) as error:
+        score_archive([folder], tmp_path / "out", Lengths())
+    str(error.value).encode("utf-8")
 
 
 def test_posts_before_a_damage_are_kept(tmp_path: Path) -> None:
