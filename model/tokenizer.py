@@ -59,8 +59,8 @@ class PostTokenizer:
 
     Attributes
     ----------
-    pad_id, mask_id
-        Ids of the padding and the mask token, as XLM-R or BERT name them.
+    pad_id
+        Id of the padding token.
     """
 
     def __init__(self, path: Path, max_tokens: int) -> None:
@@ -68,12 +68,9 @@ class PostTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens, stride=int((max_tokens - 2) * OVERLAP))
         self._characters = WINDOWS * max_tokens * CHARACTERS_PER_TOKEN
-        self.pad_id = self._special("<pad>", "[PAD]")
-        self.mask_id = self._special("<mask>", "[MASK]")
-
-    def _special(self, *names: str) -> int:
-        ids = [self._tokenizer.token_to_id(name) for name in names]
-        return next((token for token in ids if token is not None), 0)
+        # XLM-R's name, then BERT's.
+        ids = [self._tokenizer.token_to_id(name) for name in ("<pad>", "[PAD]")]
+        self.pad_id: int = next((token for token in ids if token is not None), 0)
 
     def __call__(self, posts: Sequence[str]) -> TokenisedPosts:
         """Normalise and tokenise raw posts."""

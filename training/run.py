@@ -109,7 +109,7 @@ def train(
         settings.thresholds.false_flags,
     )
 
-    # What was saved, in half precision, is what is measured and exported.
+    # What was saved, in half precision, is measured and exported.
     network = load_network(out / FINAL)
     wide = fit_wide([*posts.measured, *posts.synthetic], taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)

@@ -69,5 +69,7 @@ def main() -> None:
     try:
         app()
     except NarratraceError as error:
-        sys.stderr.write(f"narratrace: {error}\n")
+        from narratrace.inference.archives.printable import printable
+
+        sys.stderr.write(f"narratrace: {printable(str(error))}\n")
         sys.exit(2)

@@ -70,6 +70,7 @@ def _render(post: str, prediction: Prediction, artefact: Artefact) -> Renderable
     from rich.table import Table
     from rich.text import Text
 
+    from narratrace.inference.archives.printable import printable
     from narratrace.model.taxonomy import STANCE_NAMES
 
     shown = [
@@ -95,7 +96,7 @@ def _render(post: str, prediction: Prediction, artefact: Artefact) -> Renderable
     if prediction.truncated:
         notes.append("its end was not read")
     head = Text.assemble(
-        Text(post.strip(), style="italic"),
+        Text(printable(" ".join(post.split())), style="italic"),
         "\n",
         Text(" · ".join([f"stance: {stance}", f"language: {prediction.language}", *notes])),
     )
