@@ -154,8 +154,8 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
 
     posts = max(summary.posts, 1)
 
-    def table(title: str, *columns: str) -> Table:
-        made = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    def table(*columns: str) -> Table:
+        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for place, column in enumerate(columns):
             made.add_column(column, justify="right" if place else "left")
         return made
@@ -169,14 +169,16 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
         f"({summary.posts_per_second:,.0f} posts/s) with {escape(printable(summary.artefact))}"
     )
     for title, counts in (("Language", summary.languages), ("Stance", summary.stances)):
-        shown = table("", title, "posts", "share")
+        shown = table(title, "posts", "share")
         for name, number in counts.items():
             shown.add_row(name, *count(number))
+        console.print()
         console.print(shown)
-    shown = table("", "Narrative", "flagged", "share", "to review")
+    shown = table("Narrative", "flagged", "share", "to review")
     for name, found in sorted(summary.narratives.items(), key=lambda item: -item[1].flagged):
         shown.add_row(name, *count(found.flagged), f"{found.abstained:,}")
-    shown.add_row("any", *count(summary.flagged), f"{summary.abstained:,}", style="bold")
+    shown.add_row("any narrative", *count(summary.flagged), f"{summary.abstained:,}", style="bold")
+    console.print()
     console.print(shown)
     notes = [f"{number:,} posts {ODDITIES.get(what, what)}" for what, number in summary.oddities.items()]
     if summary.truncated:

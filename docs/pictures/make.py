@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ COLUMNS = 108
 
 POSTS = [
     "前線暴徒背後都係外國勢力畀錢，全力支持警察嚴正執法！",
-    "官媒又话示威者都是暴徒、背后有外国势力，笑死，谁信？",
+    "又話我哋係暴徒、收外國勢力錢，講大話都唔使打草稿，黑警可恥！",
     "The Foreign Ministry on Tuesday accused Washington of being behind the unrest in Hong Kong.",
 ]
 
@@ -37,7 +38,9 @@ def save(name: str, typed: str, output: str) -> None:
     console.print(Text("$ " + typed, style="bold"))
     console.print()
     console.print(Text.from_ansi(output.strip("\n")))
-    console.save_svg(str(HERE / f"{name}.svg"), title="narratrace")
+    svg = console.export_svg(title="narratrace")
+    # Rich counts a Chinese character as one column here and would squeeze the text.
+    (HERE / f"{name}.svg").write_text(re.sub(r' textLength="[^"]*"', "", svg), encoding="utf-8")
 
 
 def main() -> None:
