@@ -77,7 +77,7 @@ class Classifier:
     ()
     """
 
-    def __init__(self, artefact: Artefact, backend: str = "onnx-int8", threads: int | None = None) -> None:
+    def __init__(self, artefact: Artefact, backend: str | None = None, threads: int | None = None) -> None:
         self.artefact = artefact
         self._backend = open_backend(artefact, backend, threads)
         self._tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
@@ -85,7 +85,7 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, path: str | Path | None = None, *, backend: str = "onnx-int8", threads: int | None = None
+        cls, path: str | Path | None = None, *, backend: str | None = None, threads: int | None = None
     ) -> Classifier:
         """Load an artefact.
 
@@ -94,7 +94,8 @@ class Classifier:
         path
             The artefact folder; None loads the built-in one.
         backend
-            ``onnx-int8`` (the default: fast, without torch), ``onnx`` or ``torch``.
+            ``onnx-int8`` (8-bit weights, fast on a CPU, without torch), ``onnx`` or ``torch`` (both in full precision).
+            None takes ``torch`` where it has a GPU to run on, else ``onnx-int8``.
         threads
             CPU threads; None leaves the choice to the backend.
 

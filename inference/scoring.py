@@ -43,7 +43,10 @@ class ScoringSettings(Settings):
     limit: int | None = Field(default=None, ge=1, description="Stop after this many posts; null scores them all.")
     batch_size: int = Field(default=1024, ge=1, description="Posts handed to the classifier at once.")
     artefact: Path | None = Field(default=None, description="Artefact folder; null is the one that narratrace ships.")
-    backend: str = Field(default="onnx-int8", description="What computes the scores: onnx-int8, onnx or torch.")
+    backend: str | None = Field(
+        default=None,
+        description="What computes the scores: onnx-int8, onnx or torch; null is torch on a GPU, else onnx-int8.",
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; null leaves the choice to the backend.")
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from narratrace.commands.score import BACKEND_HELP
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -27,7 +29,7 @@ def predict(
     artefact: Annotated[
         Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
     ] = None,
-    backend: Annotated[str, typer.Option(help="onnx-int8, onnx or torch.")] = "onnx-int8",
+    backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
 ) -> None:
     """Say which narratives posts advance, and their stance, with the scores behind it.
 

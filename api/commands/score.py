@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from narratrace.inference.scoring import ScoringSettings
     from narratrace.inference.summary import Summary
 
+BACKEND_HELP = "onnx-int8, onnx or torch; torch on a GPU and onnx-int8 elsewhere if not given."
+
 ODDITIES = {
     "id missing": "have no id and are named <file>:<row>",
     "id rounded": "have an id that a spreadsheet seems to have rounded (1.04E+18): others may share it",
@@ -61,7 +63,7 @@ def score(
     artefact: Annotated[
         Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
     ] = None,
-    backend: Annotated[str | None, typer.Option(help="onnx-int8 (default), onnx or torch.", show_default=False)] = None,
+    backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -33,7 +36,19 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(artefact: Artefact, name: str, threads: int | None = None) -> Backend:
+def default_backend() -> str:
+    """Name the backend for this machine: ``torch`` where it has a GPU to run on, else ``onnx-int8``."""
+    # The driver's device or tool first, so that torch is not imported where there is nothing for it to use.
+    driver = Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi")
+    if driver and find_spec("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            return "torch"
+    return "onnx-int8"
+
+
+def open_backend(artefact: Artefact, name: str | None = None, threads: int | None = None) -> Backend:
     """Open a backend of an artefact.
 
     Parameters
@@ -41,7 +56,7 @@ def open_backend(artefact: Artefact, name: str, threads: int | None = None) -> B
     artefact
         What to run.
     name
-        One of :data:`BACKENDS`.
+        One of :data:`BACKENDS`; None takes :func:`default_backend`.
     threads
         CPU threads; None leaves the choice to the engine.
 
@@ -54,6 +69,7 @@ def open_backend(artefact: Artefact, name: str, threads: int | None = None) -> B
     MissingExtraError
         The backend's engine is not installed.
     """
+    name = name or default_backend()
     if name not in BACKENDS:
         raise SettingsError(f"There is no backend '{name}'; choose one of {', '.join(BACKENDS)}.")
     if name not in artefact.backends:
