@@ -206,7 +206,7 @@ def parameter_groups(network: Network, settings: OptimiserSettings) -> Iterator[
 
 
 def _set_dropout(encoder: PreTrainedModel, probability: float) -> None:
-    """Set dropout within the layers; attention has none, which costs CPUs a fifth of their time for no gain."""
+    """Set dropout within the layers; attention has none, as drawing its random numbers is slow on a CPU."""
     for name, module in encoder.named_modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0 if "attention.self" in name else probability
