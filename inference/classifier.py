@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from narratrace.model.artefact import TOKENIZER, WIDE, Artefact
 from narratrace.model.backends import ForwardPass, open_backend
 from narratrace.model.language import identify
-from narratrace.model.scores import Logits, calibrate, decide
+from narratrace.model.scores import Logits, decide, score
 from narratrace.model.taxonomy import STANCES
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.model.wide import Wide
@@ -183,12 +183,7 @@ class Classifier:
         manifest = self.artefact.manifest
         tokenised = self._tokenizer(posts)
         deep = merge_windows(self._forward(tokenised.ids), tokenised.windows)
-        scores = calibrate(
-            Logits(deep.narratives, deep.stances),
-            self._wide.run(tokenised.texts),
-            [manifest.calibration[narrative] for narrative in manifest.narratives],
-            manifest.stance_calibration,
-        )
+        scores = score(Logits(deep.narratives, deep.stances), self._wide.run(tokenised.texts), manifest)
         languages = [identify(text) for text in tokenised.texts]
         labels, abstained = decide(scores, languages, manifest)
         return {

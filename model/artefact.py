@@ -25,9 +25,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from narratrace.model.errors import ArtefactError
+from narratrace.model.strict import StrictModel
 from narratrace.model.taxonomy import STANCES, Taxonomy
 
 BUILTIN = Path(__file__).resolve().parent / "builtin" / "hong_kong_2019"
@@ -47,18 +48,14 @@ ONNX_FILES = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model-int8.onnx"}
 """The graph of each ONNX backend; the backend ``torch`` needs the encoder folder and the heads."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileRecord(_Part):
+class FileRecord(StrictModel):
     """One file of the artefact."""
 
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(description="SHA-256 of the content, hexadecimal.")
     size: int = Field(ge=0, description="Size in bytes.")
 
 
-class Base(_Part):
+class Base(StrictModel):
     """The encoder that was fine-tuned."""
 
     name: str = Field(description="Where the encoder came from, for example intfloat/multilingual-e5-small.")
@@ -66,7 +63,7 @@ class Base(_Part):
     vocabulary: int = Field(gt=0, description="Number of pieces of the (trimmed) vocabulary.")
 
 
-class Calibration(_Part):
+class Calibration(StrictModel):
     """Logistic regression: score = sigmoid(deep * d + wide * w + intercept).
 
     ``d`` and ``w`` are the logits of the encoder's head and of the wide part. Fitted on out-of-fold logits: Platt
@@ -79,14 +76,14 @@ class Calibration(_Part):
     intercept: float = Field(description="Added constant.")
 
 
-class StanceCalibration(_Part):
+class StanceCalibration(StrictModel):
     """Probabilities of the stances = softmax(deep * d + wide * w), fitted as :class:`Calibration` is."""
 
     deep: float = Field(ge=0, description="Weight of the encoder's logits.")
     wide: float = Field(ge=0, description="Weight of the wide part's logits.")
 
 
-class Threshold(_Part):
+class Threshold(StrictModel):
     """From which score a post gets a narrative as a label."""
 
     default: float | None = Field(ge=0, le=1, description="For every language without its own; null: none is promised.")
@@ -99,7 +96,7 @@ class Threshold(_Part):
         return self.by_language.get(language, self.default)
 
 
-class Manifest(_Part):
+class Manifest(StrictModel):
     """Content of ``manifest.json``."""
 
     format: Literal[1] = Field(description="Version of the folder's layout.")
@@ -276,7 +273,7 @@ def _verify(folder: Path, manifest: Manifest) -> None:
         size = path.stat().st_size
         if size != record.size:
             raise ArtefactError(f"The artefact's file {path} has {size} bytes where its manifest says {record.size}.")
-        if _sha256(path) != record.sha256:
+        if hash_file(path) != record.sha256:
             raise ArtefactError(f"The artefact's file {path} was changed: its SHA-256 is not the manifest's.")
     foreign = sorted(set(_names(folder)) - set(manifest.files) - {MANIFEST})
     if foreign:
@@ -290,9 +287,10 @@ def _names(folder: Path) -> list[str]:
 
 
 def _record(path: Path) -> FileRecord:
-    return FileRecord(sha256=_sha256(path), size=path.stat().st_size)
+    return FileRecord(sha256=hash_file(path), size=path.stat().st_size)
 
 
-def _sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

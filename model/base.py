@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from tokenizers import Tokenizer
 
 from narratrace.model import e5_package
@@ -19,6 +19,7 @@ from narratrace.model.corpus import Corpus, convert_scripts, is_held_out, read_t
 from narratrace.model.errors import InputError, MissingExtraError
 from narratrace.model.language import identify
 from narratrace.model.sentence_encoder import write_modules
+from narratrace.model.strict import StrictModel
 from narratrace.model.trimming import (
     choose_pieces,
     count_texts_per_piece,
@@ -48,11 +49,7 @@ _SOURCE_FILES = (
 )
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SourceFile(_Record):
+class SourceFile(StrictModel):
     """A file that a base was built from, where its hash is known."""
 
     package: str = Field(description="Package on PyPI and its version.")
@@ -60,14 +57,14 @@ class SourceFile(_Record):
     sha256: str = Field(description="SHA-256 of the file, hexadecimal.")
 
 
-class HeldOut(_Record):
+class HeldOut(StrictModel):
     """How well a trimmed vocabulary serves texts of one language that it was not chosen by."""
 
     texts: int = Field(description="Number of held-out texts.")
     covered: int = Field(description="How many of them trimming leaves as they are.")
 
 
-class Trimming(_Record):
+class Trimming(StrictModel):
     """How a vocabulary was trimmed."""
 
     pieces_before: int = Field(description="Number of pieces of the full vocabulary.")
@@ -76,7 +73,7 @@ class Trimming(_Record):
     held_out: dict[str, HeldOut] = Field(description="Coverage of the tenth that was not counted, by language.")
 
 
-class BaseRecord(_Record):
+class BaseRecord(StrictModel):
     """Content of ``base.json``: where a base encoder came from and what was done to it."""
 
     name: str = Field(description="The encoder, for example intfloat/multilingual-e5-small.")

@@ -6,11 +6,11 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from narratrace.model.errors import InputError
+from narratrace.model.script import convert_script
 from narratrace.model.text import normalise
 
 if TYPE_CHECKING:
@@ -99,19 +99,12 @@ def convert_scripts(text: str) -> list[str]:
     """
     if not _HAN.search(text):
         return [text]
-    return list(dict.fromkeys([text, *(_converter(script).convert(text) for script in _SCRIPTS)]))
+    return list(dict.fromkeys([text, *(convert_script(text, script) for script in _SCRIPTS)]))
 
 
 def is_held_out(text: str) -> bool:
     """Tell whether a text belongs to the tenth that is never used for counting; its SHA-256 decides."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4]) % 10 == 0
-
-
-@cache
-def _converter(script: str) -> Any:
-    import opencc
-
-    return opencc.OpenCC(script)
 
 
 def _read_lines(path: Path, column: str) -> Iterator[str]:

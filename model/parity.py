@@ -15,7 +15,7 @@ from narratrace.model.backends.onnx_backend import OnnxBackend
 from narratrace.model.export import export_onnx
 from narratrace.model.language import identify
 from narratrace.model.network import load_network
-from narratrace.model.scores import Logits, Scores, calibrate, decide
+from narratrace.model.scores import Logits, Scores, decide, score
 from narratrace.model.taxonomy import STANCES
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.model.wide import Wide
@@ -76,8 +76,7 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
         return merge_windows(windows, tokenised.windows)
 
     def scores(deep: ForwardPass) -> Scores:
-        calibration = [artefact.manifest.calibration[narrative] for narrative in artefact.manifest.narratives]
-        return calibrate(Logits(deep.narratives, deep.stances), wide, calibration, artefact.manifest.stance_calibration)
+        return score(Logits(deep.narratives, deep.stances), wide, artefact.manifest)
 
     reference = run(open_backend(artefact, "torch"), _BATCH)
     expected = scores(reference)

@@ -45,6 +45,12 @@ def calibrate(deep: Logits, wide: Logits, narratives: Sequence[Calibration], sta
     return Scores(np.exp(-np.logaddexp(0, -logits)), shifted / shifted.sum(axis=1, keepdims=True))
 
 
+def score(deep: Logits, wide: Logits, manifest: Manifest) -> Scores:
+    """Scores as an artefact calibrates them."""
+    narratives = [manifest.calibration[narrative] for narrative in manifest.narratives]
+    return calibrate(deep, wide, narratives, manifest.stance_calibration)
+
+
 def decide(scores: Scores, languages: Sequence[str], manifest: Manifest) -> tuple[list[list[str]], list[list[str]]]:
     """Labels of n posts, and the narratives that are left to a person.
 

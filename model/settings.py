@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from narratrace.model.errors import SettingsError
+from narratrace.model.strict import StrictModel
 
 
-class Settings(BaseModel):
-    """Base of every settings class: frozen, and an unknown field is an error rather than a silent nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Settings(StrictModel):
+    """Base of every settings class."""
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from narratrace.configs import CONFIGS
 from narratrace.model.errors import SettingsError
+from narratrace.model.strict import StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,11 +30,7 @@ _Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
 _Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CounterExample(_Model):
+class CounterExample(StrictModel):
     """A post that is easily taken for a narrative but does not advance it."""
 
     text: _Text = Field(description="The post.")
@@ -42,7 +39,7 @@ class CounterExample(_Model):
     why: _Text = Field(description="Why the post is not labelled with this narrative.")
 
 
-class Narrative(_Model):
+class Narrative(StrictModel):
     """One label of a taxonomy: a message that posts of a campaign advance."""
 
     id: _Id = Field(description="Name of the label in snake_case; names the output column score_<id>.")
@@ -57,7 +54,7 @@ class Narrative(_Model):
     )
 
 
-class Taxonomy(_Model):
+class Taxonomy(StrictModel):
     """The narratives of one campaign, in the order of every score array.
 
     Examples
@@ -254,10 +251,10 @@ def _mistake(error: ValidationError, raw: dict[Any, Any]) -> str:
     return f"{where} {what}".strip() + also
 
 
-def _place(loc: tuple[int | str, ...], raw: dict[Any, Any]) -> tuple[str, type[_Model], tuple[int | str, ...]]:
+def _place(loc: tuple[int | str, ...], raw: dict[Any, Any]) -> tuple[str, type[StrictModel], tuple[int | str, ...]]:
     """Name the narrative and the field of a mistake; return them with the model that has the field."""
     where: list[str] = []
-    model: type[_Model] = Taxonomy
+    model: type[StrictModel] = Taxonomy
     loc = tuple(part for part in loc if part != "[key]")
     if len(loc) > 1 and loc[0] == "narratives":
         index = int(loc[1])

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import opencc
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from narratrace.model.scores import Logits
+from narratrace.model.script import convert_script
 
 BUCKETS = 2**18
 """Buckets that n-grams are hashed into; a power of two."""
@@ -67,13 +66,7 @@ def fold(text: str) -> str:
     # A blank that punctuation left between Chinese characters is no edge of a word.
     glued = _INNER_BLANK.sub("", words)
     # Script comes last: OpenCC converts some characters by the phrase they are in, which punctuation would break up.
-    simplified: str = _converter().convert(glued)
-    return simplified
-
-
-@cache
-def _converter() -> opencc.OpenCC:
-    return opencc.OpenCC("t2s")
+    return convert_script(glued, "t2s")
 
 
 def count_ngrams(texts: Sequence[str]) -> Ngrams:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from functools import cache
 
-import opencc
-
+from narratrace.model.script import convert_script
 from narratrace.training.settings import AugmentationSettings
 
 _SCRIPTS = ("s2t", "s2hk", "t2s")
@@ -33,7 +31,7 @@ class Augmentation:
         """Return a changed copy of a normalised post; never an empty one."""
         settings = self._settings
         if rng.random() < settings.change_script:
-            text = _converter(rng.choice(_SCRIPTS)).convert(text)
+            text = convert_script(text, rng.choice(_SCRIPTS))
         changed = text
         if rng.random() < settings.strip_punctuation:
             changed = strip_punctuation(changed)
@@ -59,8 +57,3 @@ def strip_punctuation(text: str) -> str:
         elif position + 1 < len(text) and kept and kept[-1].isascii() and text[position + 1].isascii():
             kept.append(" ")
     return " ".join("".join(kept).split())
-
-
-@cache
-def _converter(name: str) -> opencc.OpenCC:
-    return opencc.OpenCC(name)

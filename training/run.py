@@ -19,7 +19,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from narratrace.model.artefact import CARD, ONNX_FILES, TAXONOMY, WIDE, Artefact, Base, Threshold, save_artefact
+from narratrace.model.artefact import (
+    CARD,
+    ONNX_FILES,
+    TAXONOMY,
+    WIDE,
+    Artefact,
+    Base,
+    Threshold,
+    hash_file,
+    save_artefact,
+)
 from narratrace.model.base import RECORD, BaseRecord
 from narratrace.model.errors import InputError, SettingsError
 from narratrace.model.export import export_onnx
@@ -109,7 +119,7 @@ def train(
         settings.thresholds.false_flags,
     )
 
-    # What was saved, in half precision, is measured and exported.
+    # The encoder as it was saved, in half precision, is what is measured and exported.
     network = load_network(out / FINAL)
     wide = fit_wide([*posts.measured, *posts.synthetic], taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
@@ -212,9 +222,7 @@ def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
     digests["taxonomy"] = hashlib.sha256("\n".join(taxonomy.narrative_ids).encode()).hexdigest()
     weights = sorted(settings.base.glob("*.safetensors"))
     files = [*settings.data.train, *settings.data.synthetic, settings.base / "tokenizer.json", *weights]
-    for path in files:
-        with path.open("rb") as file:
-            digests[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+    digests |= {str(path): hash_file(path) for path in files}
     record = out / "inputs.json"
     if record.is_file():
         changed = [name for name, digest in json.loads(record.read_text()).items() if digests.get(name) != digest]
