@@ -34,6 +34,23 @@ class AugmentationSettings(Settings):
     strip_digits: float = Field(ge=0, le=1, description="Probability of losing its digits.")
     lower_case: float = Field(ge=0, le=1, description="Probability of losing its capital letters.")
     change_script: float = Field(ge=0, le=1, description="Probability of Chinese changing script by OpenCC.")
+    add_tags: float = Field(
+        default=0.0, ge=0, le=1, description="Probability of one to three more tags: of the campaign, common or random."
+    )
+    drop_tags: float = Field(
+        default=0.0, ge=0, le=1, description="Probability of losing the known tags at its beginning and end."
+    )
+    tags: tuple[str, ...] = Field(
+        default=(),
+        description="Tags of the campaign that all sides use, without their mark; not slogans, which say the stance.",
+    )
+    add_emoji: float = Field(default=0.0, ge=0, le=1, description="Probability of one to three more emoji.")
+    typos: float = Field(
+        default=0.0, ge=0, le=1, description="Probability of typos: up to one for 20 letters, none in a negation."
+    )
+    homoglyphs: float = Field(
+        default=0.0, ge=0, le=1, description="Probability of a few Latin letters replaced by Cyrillic ones alike."
+    )
 
 
 class OptimiserSettings(Settings):
