@@ -17,9 +17,16 @@ _START = np.array([0.5, 0.5, 0.0])
 
 
 def fit_stance_calibration(deep: Logits, wide: Logits, stances: NDArray[np.int64]) -> StanceCalibration:
-    """Fit how much encoder and wide part count in the stance, on posts that neither learnt from."""
+    """Fit how much encoder and wide part count in the stance, on posts that neither learnt from.
+
+    A negative stance is not known and left out; where none is known, both count the same.
+    """
+    known = stances >= 0
+    if not known.any():
+        return StanceCalibration(deep=0.5, wide=0.5)
+    stances = stances[known]
     rows = np.arange(len(stances))
-    parts = np.stack([deep.stances, wide.stances]).astype(np.float64)
+    parts = np.stack([deep.stances[known], wide.stances[known]]).astype(np.float64)
 
     def loss(weights: NDArray[np.float64]) -> float:
         logits = np.tensordot(weights, parts, axes=1)
@@ -30,19 +37,21 @@ def fit_stance_calibration(deep: Logits, wide: Logits, stances: NDArray[np.int64
     return StanceCalibration(deep=float(by_deep), wide=float(by_wide))
 
 
-def fit_calibration(deep: Logits, wide: Logits, labels: NDArray[np.bool_]) -> list[Calibration]:
+def fit_calibration(
+    deep: Logits, wide: Logits, labels: NDArray[np.bool_], known: NDArray[np.bool_]
+) -> list[Calibration]:
     """Fit one calibration per narrative on posts that neither encoder nor wide part learnt from.
 
     Parameters
     ----------
     deep, wide
         Out-of-fold logits.
-    labels
-        Shape (posts, narratives).
+    labels, known
+        Labels, and whether they are known, each of shape (posts, narratives). What is not known is left out.
     """
     return [
-        _fit(np.stack([deep.narratives[:, column], wide.narratives[:, column]], axis=1), truth)
-        for column, truth in enumerate(labels.T)
+        _fit(np.stack([deep.narratives[rows, column], wide.narratives[rows, column]], axis=1), labels[rows, column])
+        for column, rows in enumerate(known.T)
     ]
 
 
@@ -52,11 +61,14 @@ def _fit(inputs: NDArray[np.floating], truth: NDArray[np.bool_]) -> Calibration:
     # Platt's targets: never quite 0 or 1, the less so the fewer posts there are.
     targets = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
+    size = max(len(inputs), 1)
+
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         z = inputs @ weights
-        gradient = inputs.T @ (1 / (1 + np.exp(-z)) - targets) / len(z)
+        gradient = inputs.T @ (1 / (1 + np.exp(-z)) - targets) / size
         pull = weights - _START
-        return float((np.logaddexp(0, z) - targets * z).mean() + _PRIOR / 2 * pull @ pull), gradient + _PRIOR * pull
+        fit = (np.logaddexp(0, z) - targets * z).sum() / size
+        return float(fit + _PRIOR / 2 * pull @ pull), gradient + _PRIOR * pull
 
     fitted = minimize(loss, _START, jac=True, bounds=[(0, None), (0, None), (None, None)], method="L-BFGS-B")
     deep, wide, intercept = (float(weight) for weight in fitted.x)

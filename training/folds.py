@@ -28,7 +28,7 @@ def assign_folds(posts: Sequence[LabelledPost], folds: int, seed: int) -> NDArra
     for post in posts:
         for label in post.labels:
             counts[label] = counts.get(label, 0) + 1
-    strata = [min(post.labels, key=lambda label: (counts[label], label), default=post.stance) for post in posts]
+    strata = [min(post.labels, key=lambda label: (counts[label], label), default=str(post.stance)) for post in posts]
     groups = tie_groups(posts)
     if max(Counter(strata).values(), default=0) < folds or len(set(groups.tolist())) < folds:
         raise InputError(f"There are too few labelled posts, or too few unrelated ones, for {folds} folds.")

@@ -1,24 +1,47 @@
-"""Labelled posts: reading them, and telling which belong together."""
+"""Labelled posts: what a row says of a post, and which posts belong together."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from narratrace.model.errors import InputError, SettingsError
-from narratrace.model.language import identify
+from narratrace.model.errors import InputError
+from narratrace.model.language import LANGUAGES, identify
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
+from narratrace.training.rows import Row, read_rows
+from narratrace.training.settings import COLUMNS, ColumnSettings
 
-_LANGUAGES = {"mix": "mixed"}
-"""Other names of languages in labelled sets."""
+UNKNOWN_STANCE = -100
+"""Position of a stance that is not known; PyTorch's cross-entropy leaves it out."""
+
+EVERY_OTHER = "*"
+"""Among the unknown narratives: all but those that are given."""
+
+_LANGUAGES = {
+    "mix": "mixed",
+    "zh-cn": "zh-Hans",
+    "zh-sg": "zh-Hans",
+    "zh-tw": "zh-Hant",
+    "zh-hk": "zh-Hant",
+    "zh-yue": "yue",
+    "yue-hant": "yue",
+    **{language.lower(): language for language in LANGUAGES},
+}
+"""Tags of labelled sets in lower case; any other, such as a bare ``zh``, is told from the text."""
+
+_TRUE, _FALSE = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no"}
+
+FaultKind = Literal["broken row", "empty text", "unknown stance", "unknown label", "labels and stance", "no label"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,62 +55,186 @@ class LabelledPost:
     language
         One of :data:`narratrace.model.language.LANGUAGES`.
     stance
-        One of :data:`narratrace.model.taxonomy.STANCES`.
+        One of :data:`narratrace.model.taxonomy.STANCES`, or None where nobody said.
     labels
-        Ids of the narratives that it advances; empty unless the stance is ``A``.
+        Ids of the narratives that it advances; empty where the stance is another than ``A``.
     ties
         Names of what it shares with other posts (near-duplicate group, account, source of a rewriting, family).
         Posts with a common tie are never in different folds.
+    unknown
+        Ids of the narratives of which nobody said whether it advances them.
     """
 
     text: str
     language: str
-    stance: str
+    stance: str | None
     labels: tuple[str, ...]
     ties: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
 
-def read_labelled(path: Path, taxonomy: Taxonomy) -> list[LabelledPost]:
-    """Read labelled posts from JSONL.
+class Fault(NamedTuple):
+    """What is wrong with a row: one of a few kinds, and a sentence."""
 
-    Fields: ``text``, ``stance`` and ``labels``; optional ``lang`` (told from the text where missing), ``id``,
-    ``group``, ``from``, ``account_id`` and ``family``.
+    kind: FaultKind
+    message: str
+
+
+def read_labelled(source: str | Path, taxonomy: Taxonomy, columns: ColumnSettings = COLUMNS) -> list[LabelledPost]:
+    """Read labelled posts.
+
+    Parameters
+    ----------
+    source
+        As for :func:`narratrace.training.rows.read_rows`.
+    taxonomy
+        The narratives that labels may name.
+    columns
+        Which column holds what.
 
     Raises
     ------
     InputError
-        The file cannot be read, or a line does not fit; the message names file and line.
+        The source cannot be read, lacks a column, or a row does not fit; the message names file and line.
     """
-    try:
-        # Not splitlines, which would break a line at the other line ends that JSON strings may hold (U+2028, U+0085).
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read labelled posts from {path}: {error}.") from error
-    return [_parse(line, f"{path}, line {number}", taxonomy) for number, line in enumerate(lines, 1) if line.strip()]
+    posts = []
+    for row, found in parse_rows(source, taxonomy, columns):
+        if isinstance(found, Fault):
+            raise InputError(f"{row.where}: {found.message}.")
+        posts.append(found)
+    return posts
 
 
-def _parse(line: str, where: str, taxonomy: Taxonomy) -> LabelledPost:
-    try:
-        fields = json.loads(line)
-        text, stance, labels = fields["text"], fields["stance"], tuple(fields["labels"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{where}: a labelled post needs text, stance and labels ({error!r}).") from error
+def parse_rows(
+    source: str | Path, taxonomy: Taxonomy, columns: ColumnSettings
+) -> Iterator[tuple[Row, LabelledPost | Fault]]:
+    """Yield every row of a labelled file, with the post that it is or the fault that it has.
+
+    Raises
+    ------
+    InputError
+        The source cannot be read, or no row has a column that is needed or was named on purpose.
+    """
+    rows = list(read_rows(source))
+    _check_columns(source, rows, taxonomy, columns)
+    for row in rows:
+        yield row, parse(row, taxonomy, columns)
+
+
+def parse(row: Row, taxonomy: Taxonomy, columns: ColumnSettings) -> LabelledPost | Fault:
+    """Read one row as a labelled post."""
+    if row.fault:
+        return Fault("broken row", row.fault)
+    text = field(row, columns.text)
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{where}: the text is empty.")
-    if stance not in STANCES:
-        raise InputError(f"{where}: the stance {stance!r} is none of {', '.join(STANCES)}.")
-    for label in labels:
-        try:
-            taxonomy[str(label)]
-        except SettingsError as error:  # it names the nearest known narrative
-            raise InputError(f"{where}: {error}") from error
-    if (stance == "A") != bool(labels):
-        raise InputError(f"{where}: labels are for posts of stance A, and those need at least one.")
+        return Fault("empty text", "the text is empty")
+    stance = field(row, columns.stance)
+    if stance == "":
+        stance = None
+    if stance is not None and stance not in STANCES:
+        return Fault("unknown stance", f"the stance {stance!r} is none of {', '.join(STANCES)}")
+    found = _read_labels(row, taxonomy, columns)
+    if isinstance(found, Fault):
+        return found
+    labels, unknown = found
+    if stance is None and len(unknown) == len(taxonomy.narratives):
+        return Fault("no label", "neither the stance nor any narrative of the post is known")
+    if labels and stance not in ("A", None):
+        return Fault("labels and stance", f"a post of stance {stance} advances nothing and has no labels")
+    if stance == "A" and not labels and not unknown:
+        return Fault("labels and stance", "a post of stance A needs at least one label")
+    if stance not in ("A", None):
+        unknown = ()  # what does not advance anything advances none of them
+    return LabelledPost(text, _language(row, columns, text), stance, labels, _ties(row, columns, text), unknown)
+
+
+def field(row: Row, name: str | None) -> Any:
+    """Value of a column, None where the row has none; a dot leads into a nested field, as in ``user.id``."""
+    if name is None:
+        return None
+    at: Any = row.fields
+    if name in at:
+        return at[name]
+    for part in name.split("."):
+        at = at.get(part) if isinstance(at, Mapping) else None
+    return at
+
+
+def _check_columns(source: str | Path, rows: Sequence[Row], taxonomy: Taxonomy, columns: ColumnSettings) -> None:
+    """Refuse a mapping to columns, or to narratives, that are not there."""
+    if not isinstance(columns.labels, str):
+        for narrative in columns.labels:
+            taxonomy[narrative]
+    wanted = {"text": [columns.text]}
+    wanted["labels"] = [columns.labels] if isinstance(columns.labels, str) else list(columns.labels.values())
+    for name in ("unknown", "stance", "language", "account", "id", "rewritten_from", "source"):
+        if name in columns.model_fields_set and getattr(columns, name) is not None:
+            wanted[name] = [getattr(columns, name)]
+    read = [row for row in rows if not row.fault]
+    for name, needed in wanted.items():
+        for column in needed:
+            if read and not any(column in row.fields or field(row, column) is not None for row in read):
+                there = ", ".join(dict.fromkeys(key for row in read[:100] for key in row.fields))
+                raise InputError(f"{source} has no column '{column}' for the {name}; its columns are {there}.")
+
+
+def _read_labels(
+    row: Row, taxonomy: Taxonomy, columns: ColumnSettings
+) -> tuple[tuple[str, ...], tuple[str, ...]] | Fault:
+    """Read the narratives that a post advances, and those of which it is not known."""
+    if not isinstance(columns.labels, str):
+        cells = {narrative: _cell(field(row, column)) for narrative, column in columns.labels.items()}
+        if wrong := [narrative for narrative, cell in cells.items() if cell == "neither"]:
+            value = field(row, columns.labels[wrong[0]])
+            return Fault("unknown label", f"{value!r} in the column of {wrong[0]} is neither yes (1) nor no (0)")
+        labels = tuple(narrative for narrative, cell in cells.items() if cell is True)
+        return labels, tuple(one for one in taxonomy.narrative_ids if cells.get(one) is None)
+    given = _names(field(row, columns.labels), columns)
+    unsure = _names(field(row, columns.unknown), columns) or ()
+    known = {*taxonomy.narrative_ids}
+    if wrong := [name for name in (*(given or ()), *unsure) if name not in known | {EVERY_OTHER}]:
+        return Fault("unknown label", "; ".join(_unknown_label(name, taxonomy) for name in dict.fromkeys(wrong)))
+    if given is None or EVERY_OTHER in unsure:
+        unsure = taxonomy.narrative_ids
+    labels = given or ()
+    if EVERY_OTHER in labels:
+        return Fault("unknown label", f"'{EVERY_OTHER}' is for the column of unknown narratives")
+    return labels, tuple(name for name in taxonomy.narrative_ids if name in unsure and name not in labels)
+
+
+def _unknown_label(name: str, taxonomy: Taxonomy) -> str:
+    near = difflib.get_close_matches(name, taxonomy.narrative_ids, n=1, cutoff=0.5)
+    hint = f"the nearest is {near[0]}" if near else "it has nothing alike"
+    return f"the taxonomy has no narrative {name!r}, {hint}"
+
+
+def _names(value: Any, columns: ColumnSettings) -> tuple[str, ...] | None:
+    """Names in a list or in a delimited string; None where there is no value."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    parts = value if isinstance(value, list | tuple) else str(value).split(columns.delimiter)
+    names = (str(part).strip() for part in parts)
+    return tuple(dict.fromkeys(name for name in names if name and name not in columns.none))
+
+
+def _cell(value: Any) -> bool | Literal["neither"] | None:
+    """Read the cell of a narrative's own column; None where it is not known."""
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    said = str(value).strip().lower()
+    return True if said in _TRUE else False if said in _FALSE else "neither"
+
+
+def _language(row: Row, columns: ColumnSettings, text: str) -> str:
+    tag = str(field(row, columns.language) or "").replace("_", "-").lower()
+    return _LANGUAGES.get(tag) or identify(normalise(text).text)
+
+
+def _ties(row: Row, columns: ColumnSettings, text: str) -> tuple[str, ...]:
     ties = [f"text:{_key(text)}"]
-    ties += [f"{kind}:{fields[kind]}" for kind in ("group", "account_id", "family") if fields.get(kind)]
-    ties += [f"id:{fields[name]}" for name in ("id", "from") if fields.get(name)]
-    language = fields.get("lang") or identify(normalise(text).text)
-    return LabelledPost(text, _LANGUAGES.get(language, language), stance, labels, tuple(ties))
+    named = [("account", columns.account), *((column, column) for column in columns.group)]
+    named += [("id", columns.id), ("id", columns.rewritten_from)]
+    return (*ties, *(f"{kind}:{value}" for kind, column in named if (value := field(row, column))))
 
 
 def _key(text: str) -> str:
@@ -109,12 +256,22 @@ def tie_groups(posts: Sequence[LabelledPost]) -> NDArray[np.int64]:
 
 
 def label_matrix(posts: Iterable[LabelledPost], taxonomy: Taxonomy) -> NDArray[np.bool_]:
-    """Labels as a matrix, shape (posts, narratives)."""
+    """Labels as a matrix, shape (posts, narratives); False where not known, too: see :func:`known_matrix`."""
     return np.array(
         [[narrative in post.labels for narrative in taxonomy.narrative_ids] for post in posts], dtype=bool
     ).reshape(-1, len(taxonomy.narrative_ids))
 
 
+def known_matrix(posts: Iterable[LabelledPost], taxonomy: Taxonomy) -> NDArray[np.bool_]:
+    """Whether it is known if a post advances a narrative, shape (posts, narratives)."""
+    return np.array(
+        [[narrative not in post.unknown for narrative in taxonomy.narrative_ids] for post in posts], dtype=bool
+    ).reshape(-1, len(taxonomy.narrative_ids))
+
+
 def stance_indices(posts: Iterable[LabelledPost]) -> NDArray[np.int64]:
-    """Position of each post's stance in :data:`~narratrace.model.taxonomy.STANCES`; shape (posts,)."""
-    return np.array([STANCES.index(post.stance) for post in posts], dtype=np.int64)
+    """Position of each post's stance in :data:`~narratrace.model.taxonomy.STANCES`; shape (posts,).
+
+    :data:`UNKNOWN_STANCE` where nobody said.
+    """
+    return np.array([STANCES.index(post.stance) if post.stance else UNKNOWN_STANCE for post in posts], dtype=np.int64)

@@ -20,6 +20,7 @@ def measure(
     scores: NDArray[np.float32],
     flagged: NDArray[np.bool_],
     labels: NDArray[np.bool_],
+    known: NDArray[np.bool_],
     stances: NDArray[np.int64],
     stance_truth: NDArray[np.int64],
 ) -> dict[str, Any]:
@@ -29,10 +30,11 @@ def measure(
     ----------
     narratives
         Ids, in column order.
-    scores, flagged, labels
-        Scores, whether they reached the threshold, and the truth; each of shape (posts, narratives).
+    scores, flagged, labels, known
+        Scores, whether they reached the threshold, the truth, and whether the truth is known; each of shape
+        (posts, narratives). What is not known is left out.
     stances, stance_truth
-        Positions in :data:`~narratrace.model.taxonomy.STANCES`, shape (posts,).
+        Positions in :data:`~narratrace.model.taxonomy.STANCES`, shape (posts,); a negative truth is not known.
 
     Returns
     -------
@@ -42,16 +44,17 @@ def measure(
         label; ``narratives``: precision, recall, f1, average_precision and support of each. Shares are 0 to 1.
     """
     each = {
-        narrative: _measure_one(scores[:, column], flagged[:, column], labels[:, column])
-        for column, narrative in enumerate(narratives)
+        narrative: _measure_one(scores[rows, column], flagged[rows, column], labels[rows, column])
+        for column, (narrative, rows) in enumerate(zip(narratives, known.T, strict=True))
     }
     counted = [one for one in each.values() if one["support"] >= SUPPORT]
     any_flag = np.asarray(flagged.any(axis=1))
+    stance_known = stance_truth >= 0
     return {
         "posts": len(labels),
         "macro_f1": _mean([one["f1"] for one in counted]),
         "macro_average_precision": _mean([one["average_precision"] for one in counted]),
-        "stance_accuracy": _round((stances == stance_truth).mean()) if len(labels) else 0.0,
+        "stance_accuracy": _round((stances == stance_truth)[stance_known].mean()) if stance_known.any() else 0.0,
         "false_flags": {
             stance: _round(any_flag[stance_truth == index].mean())
             for index, stance in enumerate(STANCES)
@@ -62,6 +65,8 @@ def measure(
 
 
 def _measure_one(scores: NDArray[np.float32], flagged: NDArray[np.bool_], labels: NDArray[np.bool_]) -> dict[str, Any]:
+    if not len(labels):  # scikit-learn refuses to measure nothing
+        return dict.fromkeys(("precision", "recall", "f1", "average_precision"), 0.0) | {"support": 0}
     precision, recall, f1, _ = precision_recall_fscore_support(labels, flagged, average="binary", zero_division=0.0)
     support = int(labels.sum())
     return {

@@ -43,8 +43,9 @@ from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.calibration import fit_calibration, fit_stance_calibration
 from narratrace.training.card import write_card
 from narratrace.training.folds import assign_folds
-from narratrace.training.labelled import LabelledPost, label_matrix, read_labelled, stance_indices
+from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, read_labelled, stance_indices
 from narratrace.training.metrics import measure
+from narratrace.training.rows import fingerprint
 from narratrace.training.settings import TrainingSettings
 from narratrace.training.thresholds import choose_thresholds
 from narratrace.training.trainer import fine_tune, infer
@@ -107,13 +108,14 @@ def train(
     folds = assign_folds([*posts.measured, *posts.synthetic], settings.thresholds.folds, settings.seed)
     _train_all(settings, out, jobs, on_progress)
 
-    labels = label_matrix(posts.measured, taxonomy)
+    labels, known = label_matrix(posts.measured, taxonomy), known_matrix(posts.measured, taxonomy)
     held_out = _held_out_logits(out, posts, folds, taxonomy, settings)
     stances = fit_stance_calibration(*held_out, stance_indices(posts.measured))
-    narratives = fit_calibration(*held_out, labels)
+    narratives = fit_calibration(*held_out, labels, known)
     thresholds = choose_thresholds(
         calibrate(*held_out, narratives, stances),
         labels,
+        known,
         stance_indices(posts.measured),
         settings.thresholds.smoothing,
         settings.thresholds.false_flags,
@@ -131,6 +133,7 @@ def train(
             scores.narratives,
             thresholds.flag(scores),
             label_matrix(of, taxonomy),
+            known_matrix(of, taxonomy),
             scores.stances.argmax(axis=1),
             stance_indices(of),
         )
@@ -189,13 +192,13 @@ def train(
 
 
 def _read(settings: TrainingSettings, taxonomy: Taxonomy) -> Labelled:
-    def read(paths: Sequence[Path]) -> list[LabelledPost]:
-        return [post for path in paths for post in read_labelled(path, taxonomy)]
+    def read(*sources: str) -> list[LabelledPost]:
+        return [post for source in sources for post in read_labelled(source, taxonomy, settings.data.columns)]
 
     posts = Labelled(
-        read(settings.data.train),
-        read(settings.data.synthetic),
-        {name: read_labelled(path, taxonomy) for name, path in settings.data.dev.items()},
+        read(*settings.data.train),
+        read(*settings.data.synthetic),
+        {name: read(source) for name, source in settings.data.dev.items()},
     )
     if len(posts.measured) < settings.thresholds.folds:
         raise InputError(f"{len(posts.measured)} labelled posts are too few for {settings.thresholds.folds} folds.")
@@ -221,8 +224,8 @@ def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
     digests = {"settings": hashlib.sha256(settings.model_dump_json(exclude=later).encode()).hexdigest()}
     digests["taxonomy"] = hashlib.sha256("\n".join(taxonomy.narrative_ids).encode()).hexdigest()
     weights = sorted(settings.base.glob("*.safetensors"))
-    files = [*settings.data.train, *settings.data.synthetic, settings.base / "tokenizer.json", *weights]
-    digests |= {str(path): hash_file(path) for path in files}
+    digests |= {str(path): hash_file(path) for path in (settings.base / "tokenizer.json", *weights)}
+    digests |= {source: fingerprint(source) for source in (*settings.data.train, *settings.data.synthetic)}
     record = out / "inputs.json"
     if record.is_file():
         changed = [name for name, digest in json.loads(record.read_text()).items() if digests.get(name) != digest]

@@ -10,17 +10,52 @@ from pydantic import Field
 from narratrace.model.settings import Settings
 
 
+class ColumnSettings(Settings):
+    """Which column of the labelled posts holds what; a dot leads into a nested field, as in ``user.id``."""
+
+    text: str = Field(default="text", description="The post as published.")
+    labels: str | dict[str, str] = Field(
+        default="labels",
+        description="Narratives that the post advances: a list or a delimited string; or one column per narrative, as "
+        "'narrative: column', with 1 or 0 in it and nothing where it is not known. A narrative without a column is "
+        "not known for any post.",
+    )
+    delimiter: str = Field(default=";", min_length=1, description="What parts the labels of a delimited string.")
+    none: tuple[str, ...] = Field(default=(), description="Labels that stand for no narrative, such as 'normal'.")
+    unknown: str | None = Field(
+        default="unknown", description="Narratives of which it is not known if the post advances them; * is all others."
+    )
+    stance: str | None = Field(default="stance", description="A, R, C or N; nothing where it is not known.")
+    language: str | None = Field(default="lang", description="Language; told from the text where there is none.")
+    account: str | None = Field(default="account_id", description="Who published the post.")
+    group: tuple[str, ...] = Field(
+        default=("group", "family"), description="Names that posts share which must stay in the same fold."
+    )
+    id: str | None = Field(default="id", description="The post's id.")
+    rewritten_from: str | None = Field(default="from", description="Id of the post that this one was rewritten from.")
+    source: str | None = Field(default="source", description="Where the post was collected; counted in reports.")
+
+
+COLUMNS = ColumnSettings()
+"""The columns of labelled posts as narratrace itself writes them."""
+
+
 class DataSettings(Settings):
-    """Which posts to learn from."""
+    """Which posts to learn from.
+
+    Sources are ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` files, folders of Hugging Face data sets, or
+    ``hf:ID[:SUBSET]``; ``#SPLIT`` at the end takes one split alone.
+    """
 
     description: str = Field(description="What the posts are and who labelled them; for the artefact's card.")
-    train: tuple[Path, ...] = Field(min_length=1, description="JSONL files of labelled posts to learn from.")
-    synthetic: tuple[Path, ...] = Field(
+    columns: ColumnSettings = Field(default=COLUMNS, description="Which column holds what.")
+    train: tuple[str, ...] = Field(min_length=1, description="Sources of labelled posts to learn from.")
+    synthetic: tuple[str, ...] = Field(
         default=(),
         description="More posts to learn from that never count in thresholds or figures, such as rewritten ones.",
     )
-    dev: dict[str, Path] = Field(
-        default_factory=dict, description="Named files of labelled posts that are only measured on, never learnt from."
+    dev: dict[str, str] = Field(
+        default_factory=dict, description="Named sources of posts that are only measured on, never learnt from."
     )
     languages: tuple[str, ...] = Field(
         min_length=1, description="Languages that the artefact answers for; posts in others get no labels."

@@ -41,6 +41,7 @@ class Thresholds(NamedTuple):
 def choose_thresholds(
     scores: Scores,
     labels: NDArray[np.bool_],
+    known: NDArray[np.bool_],
     stances: NDArray[np.int64],
     smoothing: float,
     false_flags: Mapping[Literal["R", "C", "N"], float],
@@ -51,19 +52,20 @@ def choose_thresholds(
     ----------
     scores
         Of posts that the network did not learn from.
-    labels
-        Shape (posts, narratives).
+    labels, known
+        Labels, and whether they are known, each of shape (posts, narratives). What is not known is left out.
     stances
-        True stances as positions in :data:`~narratrace.model.taxonomy.STANCES`, shape (posts,).
+        True stances as positions in :data:`~narratrace.model.taxonomy.STANCES`, shape (posts,); negative where not
+        known. Where none is known, nothing was learnt of stances and the gate stays open, at 0.
     smoothing
         As for :func:`best_f1_thresholds`.
     false_flags
         Greatest share of the posts of a stance that may get any label; where no gate keeps all limits, the highest
         one is taken.
     """
-    for gate in GATES:
+    for gate in GATES if (stances >= 0).any() else [0.0]:
         passed = np.where((scores.stances[:, ADVANCES] >= gate)[:, None], scores.narratives, 0)
-        chosen = Thresholds(float(gate), best_f1_thresholds(passed, labels, smoothing))
+        chosen = Thresholds(float(gate), best_f1_thresholds(passed, labels, known, smoothing))
         flagged = np.asarray(chosen.flag(scores).any(axis=1))
         shares = {stance: flagged[stances == STANCES.index(stance)] for stance in false_flags}
         if all(share.mean() <= false_flags[stance] for stance, share in shares.items() if len(share)):
@@ -71,7 +73,9 @@ def choose_thresholds(
     return chosen
 
 
-def best_f1_thresholds(scores: NDArray[np.float32], labels: NDArray[np.bool_], smoothing: float) -> NDArray[np.float64]:
+def best_f1_thresholds(
+    scores: NDArray[np.float32], labels: NDArray[np.bool_], known: NDArray[np.bool_], smoothing: float
+) -> NDArray[np.float64]:
     """Choose the threshold of each narrative with the best F1; shape (narratives,).
 
     The threshold of a narrative with few positives is mostly luck, so each narrative's counts are filled up with
@@ -82,12 +86,13 @@ def best_f1_thresholds(scores: NDArray[np.float32], labels: NDArray[np.bool_], s
     ----------
     scores
         Calibrated scores of posts that the network did not learn from, shape (posts, narratives).
-    labels
-        Shape (posts, narratives).
+    labels, known
+        Labels, and whether they are known, each of shape (posts, narratives). What is not known is left out.
     smoothing
         Number of pseudo-positives.
     """
-    flagged = scores[None] >= GRID[:, None, None]
+    labels = labels & known
+    flagged = (scores[None] >= GRID[:, None, None]) & known
     right = (flagged & labels[None]).sum(axis=1).astype(float)  # (thresholds, narratives)
     given = flagged.sum(axis=1).astype(float)
     positives = labels.sum(axis=0).astype(float)

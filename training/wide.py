@@ -12,7 +12,7 @@ from sklearn.preprocessing import normalize
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.wide import BUCKETS, Wide, count_ngrams
-from narratrace.training.labelled import LabelledPost, label_matrix, stance_indices
+from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
 from narratrace.training.settings import WideSettings
 
 _CERTAIN = 10.0
@@ -20,7 +20,10 @@ _CERTAIN = 10.0
 
 
 def fit_wide(posts: Sequence[LabelledPost], taxonomy: Taxonomy, settings: WideSettings) -> Wide:
-    """Fit one balanced logistic regression per narrative and one for the stance, on TF-IDF weighted n-grams."""
+    """Fit one balanced logistic regression per narrative and one per stance, on TF-IDF weighted n-grams.
+
+    Each learns from the posts of which the answer is known.
+    """
     ngrams = count_ngrams([normalise(post.text).text for post in posts])
     frequency = np.bincount(ngrams.buckets, minlength=BUCKETS)
     idf = np.where(frequency >= settings.min_posts, np.log((1 + len(posts)) / (1 + frequency)) + 1, 0)
@@ -33,14 +36,16 @@ def fit_wide(posts: Sequence[LabelledPost], taxonomy: Taxonomy, settings: WideSe
     matrix = normalize(matrix)
     stances = stance_indices(posts)
     targets = [*label_matrix(posts, taxonomy).T, *(stances == stance for stance in range(len(STANCES)))]
+    answered = [*known_matrix(posts, taxonomy).T, *[stances >= 0] * len(STANCES)]
     weights = np.zeros((BUCKETS, len(targets)), dtype=np.float32)
     bias = np.zeros(len(targets), dtype=np.float32)
-    for column, truth in enumerate(targets):
+    for column, (target, rows) in enumerate(zip(targets, answered, strict=True)):
+        truth = target[rows]
         if truth.all() or not truth.any():
-            bias[column] = _CERTAIN if truth.all() else -_CERTAIN
+            bias[column] = _CERTAIN if truth.any() else -_CERTAIN
             continue
         balance = "balanced" if column < len(taxonomy.narratives) else None
         model = LogisticRegression(C=settings.inverse_penalty, class_weight=balance, solver="liblinear")
-        model.fit(matrix, truth)
+        model.fit(matrix[rows], truth)
         weights[used, column], bias[column] = model.coef_[0], model.intercept_[0]
     return Wide(idf, weights, bias, len(STANCES))

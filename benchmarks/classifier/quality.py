@@ -26,7 +26,7 @@ from narratrace import Classifier, Taxonomy
 from narratrace.model.settings import load_settings
 from narratrace.model.taxonomy import STANCES
 from narratrace.training.folds import assign_folds
-from narratrace.training.labelled import LabelledPost, label_matrix, read_labelled, stance_indices
+from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, read_labelled, stance_indices
 from narratrace.training.metrics import SUPPORT, measure
 from narratrace.training.settings import TrainingSettings
 from narratrace.training.thresholds import best_f1_thresholds
@@ -61,12 +61,14 @@ def tfidf_thresholds(
         model = TfIdf([post for post, other in zip(everything, folds, strict=True) if other != fold], taxonomy)
         rows = np.flatnonzero(folds[: len(measured)] == fold)
         scores[rows] = model.scores([measured[row] for row in rows])[0]
-    return best_f1_thresholds(scores, label_matrix(measured, taxonomy), settings.thresholds.smoothing)
+    return best_f1_thresholds(
+        scores, label_matrix(measured, taxonomy), known_matrix(measured, taxonomy), settings.thresholds.smoothing
+    )
 
 
 def hindsight_thresholds(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Thresholds that are best on the very posts: what nobody could have known."""
-    return best_f1_thresholds(scores, labels, smoothing=0.0)
+    return best_f1_thresholds(scores, labels, np.ones_like(labels), smoothing=0.0)
 
 
 def narratrace_answers(classifier: Classifier, posts: Sequence[LabelledPost]) -> Answers:
@@ -80,7 +82,8 @@ def narratrace_answers(classifier: Classifier, posts: Sequence[LabelledPost]) ->
 def figures(taxonomy: Taxonomy, posts: Sequence[LabelledPost], answers: Answers) -> dict[str, Any]:
     scores, flagged, stances = answers
     truth = label_matrix(posts, taxonomy)
-    return measure(taxonomy.narrative_ids, scores, flagged, truth, stances, stance_indices(posts))
+    known = known_matrix(posts, taxonomy)
+    return measure(taxonomy.narrative_ids, scores, flagged, truth, known, stances, stance_indices(posts))
 
 
 def show(console: Console, title: str, rows: dict[str, dict[str, Any]]) -> None:
@@ -110,8 +113,10 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings(TrainingSettings, arguments.config)
     taxonomy = Taxonomy.load(settings.taxonomy)
-    measured = [post for path in settings.data.train for post in read_labelled(path, taxonomy)]
-    synthetic = [post for path in settings.data.synthetic for post in read_labelled(path, taxonomy)]
+    measured = [post for path in settings.data.train for post in read_labelled(path, taxonomy, settings.data.columns)]
+    synthetic = [
+        post for path in settings.data.synthetic for post in read_labelled(path, taxonomy, settings.data.columns)
+    ]
     backends = {name: Classifier.load(arguments.artefact, backend=name) for name in ("torch", "onnx-int8")}
     chosen = tfidf_thresholds(measured, synthetic, taxonomy, settings)
     tfidf = TfIdf([*measured, *synthetic], taxonomy)
@@ -120,7 +125,7 @@ def main() -> None:
     console.print(f"artefact {backends['torch'].artefact.id}\n")
     everything: dict[str, Any] = {}
     for name, path in settings.data.dev.items():
-        posts = read_labelled(path, taxonomy)
+        posts = read_labelled(path, taxonomy, settings.data.columns)
         truth = label_matrix(posts, taxonomy)
         scores, stances = tfidf.scores(posts)
         rows = {
@@ -131,7 +136,7 @@ def main() -> None:
             **{f"narratrace, {backend}": narratrace_answers(model, posts) for backend, model in backends.items()},
         }
         found = {row: figures(taxonomy, posts, answers) for row, answers in rows.items()}
-        show(console, f"{name}: {path.name}", found)
+        show(console, f"{name}: {path}", found)
         int8 = rows["narratrace, onnx-int8"]
         mask = np.array([learnt_from.isdisjoint(post.ties) for post in posts])
         if not mask.all():

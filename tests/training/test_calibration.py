@@ -33,14 +33,15 @@ def draw(posts: int, weights: tuple[float, float, float], seed: int = 0) -> tupl
 @pytest.mark.parametrize("weights", [(1.2, 0.4, -1.0), (0.3, 1.0, 0.5), (0.8, 0.0, -2.0)])
 def test_the_odds_behind_the_data_are_found(weights: tuple[float, float, float]) -> None:
     deep, wide, labels = draw(20_000, weights)
-    (found,) = fit_calibration(deep, wide, labels)
+    (found,) = fit_calibration(deep, wide, labels, np.ones_like(labels))
     np.testing.assert_allclose([found.deep, found.wide, found.intercept], weights, atol=0.1)
 
 
 def test_scores_are_shares() -> None:
     """Of the posts that score about 0.3, about 30 % are positives."""
     weights = (1.0, 0.5, -1.0)
-    fitted = fit_calibration(*draw(20_000, weights))
+    drawn = draw(20_000, weights)
+    fitted = fit_calibration(*drawn, np.ones_like(drawn[2]))
     deep, wide, labels = draw(20_000, weights, seed=1)
     scores = calibrate(deep, wide, fitted, PLAIN).narratives[:, 0]
     for low in np.arange(0, 1, 0.1):
@@ -58,7 +59,7 @@ def test_weights_are_never_negative_and_order_is_kept(
     seed: int, posts: int, weights: tuple[float, float, float]
 ) -> None:
     deep, wide, labels = draw(posts, weights, seed)
-    (found,) = fit_calibration(deep, wide, labels)
+    (found,) = fit_calibration(deep, wide, labels, np.ones_like(labels))
     assert min(found.deep, found.wide) >= 0
     assert np.isfinite(found.intercept)
     rising = Logits(np.linspace(-5, 5, 20, dtype=np.float32)[:, None], np.zeros((20, 4), dtype=np.float32))
@@ -69,9 +70,10 @@ def test_weights_are_never_negative_and_order_is_kept(
 
 def test_a_narrative_without_positives_scores_low_and_a_perfect_one_does_not_run_away() -> None:
     deep, wide, _ = draw(500, (1, 1, 0))
-    (never,) = fit_calibration(deep, wide, np.zeros((500, 1), dtype=bool))
+    every = np.ones((500, 1), dtype=bool)
+    (never,) = fit_calibration(deep, wide, np.zeros((500, 1), dtype=bool), every)
     assert calibrate(deep, wide, [never], PLAIN).narratives.mean() < 0.02
-    (perfect,) = fit_calibration(deep, wide, deep.narratives > 0)
+    (perfect,) = fit_calibration(deep, wide, deep.narratives > 0, every)
     assert perfect.deep < 20
 
 
@@ -84,3 +86,22 @@ def test_stances_are_weighed_by_what_they_know() -> None:
     found = fit_stance_calibration(deep, noise, truth)
     assert found.deep == pytest.approx(0.7, abs=0.05)
     assert found.wide == pytest.approx(0, abs=0.05)
+
+
+def test_what_is_not_known_does_not_count() -> None:
+    deep, wide, labels = draw(2000, (1.2, 0.4, -1.0))
+    known = np.random.default_rng(3).random((2000, 1)) < 0.5
+    rows = known[:, 0]
+    some = [Logits(part.narratives[rows], part.stances[rows]) for part in (deep, wide)]
+    alone = fit_calibration(*some, labels[rows], known[rows])
+    assert fit_calibration(deep, wide, labels & known, known) == alone
+    assert fit_calibration(deep, wide, labels | ~known, known) == alone
+    stances = np.where(rows, deep.stances.argmax(axis=1), -100)
+    assert fit_stance_calibration(deep, wide, stances) == fit_stance_calibration(*some, stances[rows])
+
+
+def test_where_nothing_is_known_both_parts_count_the_same() -> None:
+    deep, wide, labels = draw(50, (1, 1, 0))
+    (found,) = fit_calibration(deep, wide, labels, np.zeros_like(labels))
+    assert (found.deep, found.wide, found.intercept) == (0.5, 0.5, 0.0)
+    assert fit_stance_calibration(deep, wide, np.full(50, -100)) == StanceCalibration(deep=0.5, wide=0.5)

@@ -59,19 +59,20 @@ def test_only_a_line_end_ends_a_line(read: Read, character: str) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("{", "text, stance and labels"),
-        ("[]", "text, stance and labels"),
-        ("3", "text, stance and labels"),
-        ({"text": "x", "stance": "N"}, "text, stance and labels"),
-        ({"text": "x", "labels": []}, "text, stance and labels"),
-        ({"text": "x", "stance": "N", "labels": None}, "text, stance and labels"),
+        ("{", "no JSON object"),
+        ("[]", "no JSON object"),
+        ("3", "no JSON object"),
+        ("[" * 100_000, "no JSON object"),
+        ({"text": "x"}, "neither the stance nor any narrative"),
+        ({"text": "x", "labels": [], "unknown": "*"}, "neither the stance nor any narrative"),
+        (post("x", "A", ["*"]), "unknown narratives"),
         (post(" \n"), "text is empty"),
         ({"text": None, "stance": "N", "labels": []}, "text is empty"),
         (post("x", "X"), "'X' is none of A, R, C, N"),
         (post("x", "A", ["police_heros"]), "police_heroes"),
         (post("x", "A", [3]), "'3'"),  # type: ignore[list-item]
-        (post("x", "A"), "need at least one"),
-        (post("x", "C", ["police_heroes"]), "for posts of stance A"),
+        (post("x", "A"), "needs at least one"),
+        (post("x", "C", ["police_heroes"]), "stance C advances nothing"),
     ],
 )
 def test_a_fault_names_file_and_line(read: Read, line: dict[str, Any] | str, what: str) -> None:

@@ -18,7 +18,7 @@ def test_measures_are_those_of_an_example_by_hand() -> None:
     scores = flagged.astype(np.float32)
     truth = np.array([0] * 8 + [1, 2, 2, 3])
     found = np.array([0] * 7 + [1] + [1, 0, 2, 3])
-    measured = measure(("often", "once"), scores, flagged, labels, found, truth)
+    measured = measure(("often", "once"), scores, flagged, labels, np.ones_like(labels), found, truth)
     assert measured["posts"] == 12
     often = measured["narratives"]["often"]
     assert (often["precision"], often["recall"], often["f1"], often["support"]) == (0.75, 0.75, 0.75, 8)
@@ -40,7 +40,7 @@ def test_measures_are_those_of_an_example_by_hand() -> None:
 
 def test_a_stance_that_no_post_has_is_left_out_and_nothing_is_no_error() -> None:
     none = np.zeros((2, 1), dtype=bool)
-    measured = measure(("x",), none.astype(np.float32), none, none, np.array([3, 3]), np.array([3, 3]))
+    measured = measure(("x",), none.astype(np.float32), none, none, ~none, np.array([3, 3]), np.array([3, 3]))
     assert measured["false_flags"] == {"N": 0.0}
     assert measured["macro_f1"] == measured["macro_average_precision"] == 0.0
     assert measured["narratives"]["x"]["support"] == 0
@@ -49,6 +49,22 @@ def test_a_stance_that_no_post_has_is_left_out_and_nothing_is_no_error() -> None
 def test_a_taxonomy_may_have_a_single_narrative() -> None:
     labels = np.array([[True], [True], [False], [False]])
     flagged = np.array([[True], [False], [False], [False]])
-    measured = measure(("x",), flagged.astype(np.float32), flagged, labels, np.zeros(4), np.array([0, 0, 3, 3]))
+    every = np.ones_like(labels)
+    truth = np.array([0, 0, 3, 3])
+    measured = measure(("x",), flagged.astype(np.float32), flagged, labels, every, np.zeros(4), truth)
     found = measured["narratives"]["x"]
     assert (found["precision"], found["recall"], found["support"]) == (1.0, 0.5, 2)
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    labels = np.array([[True], [True], [False], [False]])
+    flagged = np.array([[True], [False], [True], [False]])
+    known = np.array([[True], [False], [True], [False]])
+    truth = np.array([0, -100, 3, -100])
+    measured = measure(("x",), flagged.astype(np.float32), flagged, labels, known, np.array([0, 1, 0, 1]), truth)
+    found = measured["narratives"]["x"]
+    assert (found["precision"], found["recall"], found["support"]) == (0.5, 1.0, 1)
+    assert measured["stance_accuracy"] == 0.5
+    assert measured["false_flags"] == {"N": 1.0}
+    nothing = measure(("x",), flagged.astype(np.float32), flagged, labels, ~labels & labels, truth, np.full(4, -100))
+    assert nothing["narratives"]["x"]["support"] == nothing["stance_accuracy"] == nothing["macro_f1"] == 0.0
