@@ -17,13 +17,13 @@ from pydantic import Field
 
 from narratrace.configs import CONFIGS
 from narratrace.inference.archives.archive import Archive
-from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.read_ahead import read_ahead
 from narratrace.inference.archives.results import Results, check_free, partial
 from narratrace.inference.archives.writers import ScoreFormat
 from narratrace.inference.posts import PostColumn, posts_to_batch
 from narratrace.inference.summary import MappingUse, Summary, Tally
 from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 from narratrace.model.settings import Settings
 
 DEFAULT_SETTINGS = CONFIGS / "scoring" / "default.yaml"

@@ -69,7 +69,7 @@ def main() -> None:
     try:
         app()
     except NarratraceError as error:
-        from narratrace.inference.archives.printable import printable
+        from narratrace.model.printable import printable
 
         sys.stderr.write(f"narratrace: {printable(str(error))}\n")
         sys.exit(2)

@@ -72,7 +72,7 @@ def _render(post: str, prediction: Prediction, artefact: Artefact) -> Renderable
     from rich.table import Table
     from rich.text import Text
 
-    from narratrace.inference.archives.printable import printable
+    from narratrace.model.printable import printable
     from narratrace.model.taxonomy import STANCE_NAMES
 
     shown = [

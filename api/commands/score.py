@@ -101,10 +101,10 @@ def score(
     from narratrace.commands.progress import ProgressDisplay
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
-    from narratrace.inference.archives.printable import printable
     from narratrace.inference.archives.results import check_free, partial
     from narratrace.inference.classifier import Classifier
     from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringSettings, score_archive
+    from narratrace.model.printable import printable
     from narratrace.model.settings import check_settings, load_settings
 
     given: dict[str, Any] = {
@@ -136,8 +136,8 @@ def score(
 def _show_archive(archive: Archive, console: Console) -> None:
     from rich.markup import escape
 
-    from narratrace.inference.archives.printable import printable
     from narratrace.inference.scoring import mappings
+    from narratrace.model.printable import printable
 
     for use in mappings(archive):
         what = f"{use.files:,} file{'s' if use.files > 1 else ''}"
@@ -152,7 +152,7 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
     from rich.markup import escape
     from rich.table import Table
 
-    from narratrace.inference.archives.printable import printable
+    from narratrace.model.printable import printable
 
     posts = max(summary.posts, 1)
 

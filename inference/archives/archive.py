@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from narratrace.inference.archives import fields
 from narratrace.inference.archives.mapping import ColumnMapping, choose_mapping
-from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import BadRow, Row, shorten
 from narratrace.inference.archives.sources import Source, find_sources
 from narratrace.inference.posts import POST_COLUMNS, Post, PostColumn, posts_to_batch
 from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,10 +8,10 @@ from itertools import islice
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, Row, shorten
 from narratrace.inference.archives.streams import ByteStream, check_encoding
 from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

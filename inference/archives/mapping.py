@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from narratrace.inference.archives.printable import printable
 from narratrace.inference.posts import POST_COLUMNS, PostColumn
 from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from narratrace.inference.archives.fields import from_epoch
-from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import Row
 from narratrace.inference.archives.streams import CODECS, ByteStream, reading
 from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

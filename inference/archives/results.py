@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.writers import open_writer
 from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 from narratrace.model.settings import save_settings
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from narratrace.inference.archives.delimited import DelimitedReader
 from narratrace.inference.archives.json_lines import JsonLinesReader
 from narratrace.inference.archives.parquet import ParquetReader
-from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.results import is_result
 from narratrace.inference.archives.streams import CODECS
 from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from narratrace.inference.archives.printable import printable
 from narratrace.inference.archives.rows import MAX_ROW_BYTES
 from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

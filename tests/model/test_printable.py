@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narratrace.inference.archives.printable import printable
+from narratrace.model.printable import printable
 
 
 @given(st.text(st.characters(exclude_categories=())))
