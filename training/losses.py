@@ -27,7 +27,7 @@ class JointLoss(nn.Module):
         weigh more.
     """
 
-    def __init__(self, settings: LossSettings, targets: NDArray[np.float32]) -> None:
+    def __init__(self, settings: LossSettings, targets: NDArray[np.float32] | NDArray[np.bool_]) -> None:
         super().__init__()
         positives = (targets == 1).sum(axis=0).clip(min=1)
         negatives = (targets == 0).sum(axis=0)
