@@ -99,6 +99,13 @@ class OptimiserSettings(Settings):
     train_embeddings: bool = Field(
         description="Whether word embeddings learn too; frozen ones keep rare words in place."
     )
+    frozen_layers: int = Field(
+        ge=0,
+        description="Layers, from the bottom, that do not learn; what they give is computed once, which saves time.",
+    )
+    variants: int = Field(
+        gt=0, description="With frozen layers: how many changed variants of each post are prepared; epochs draw of them."
+    )
     warmup: float = Field(ge=0, lt=1, description="Share of the steps in which the rate rises.")
     weight_decay: float = Field(ge=0, description="AdamW's weight decay.")
     average: float = Field(

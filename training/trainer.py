@@ -24,6 +24,7 @@ from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.training.augmentation import Augmentation
+from narratrace.training.frozen import LowerStates, restore_layers, upper_layers
 from narratrace.training.labelled import LabelledPost, label_matrix, stance_indices
 from narratrace.training.losses import JointLoss
 from narratrace.training.settings import OptimiserSettings, TrainingSettings
@@ -37,6 +38,7 @@ def fine_tune(
     taxonomy: Taxonomy,
     settings: TrainingSettings,
     on_step: Callable[[int, int], None] | None = None,
+    states: tuple[LowerStates, Sequence[int]] | None = None,
 ) -> Network:
     """Fine-tune an encoder and its heads on labelled posts.
 
@@ -50,6 +52,8 @@ def fine_tune(
         The run's settings.
     on_step
         Called after every step with the steps done and the steps to do in all.
+    states
+        With ``settings.optimiser.frozen_layers``: what these layers give, and each post's number in it.
 
     Returns
     -------
@@ -68,8 +72,14 @@ def fine_tune(
     network.eval().standardise(
         _batches(tokenizer, random.Random(settings.seed).sample(texts, min(len(texts), _SAMPLE)))
     )
+    collator: _Collator | _StatesCollator = _Collator(tokenizer, settings)
+    rows: Sequence[int] = range(len(posts))
+    if states:
+        collator, rows = _StatesCollator(states[0]), states[1]
+        network.encoder = upper_layers(encoder, settings.optimiser.frozen_layers)
     examples = datasets.Dataset.from_dict(
         {
+            "row": rows,
             "text": texts,
             "labels": labels.astype(np.float32),
             "stance": stance_indices(posts),
@@ -82,14 +92,21 @@ def fine_tune(
             model=network,
             args=_arguments(settings, Path(scratch)),
             train_dataset=examples,
-            data_collator=_Collator(tokenizer, settings),
+            data_collator=collator,
             callbacks=[callback for callback in (average, _Steps(on_step) if on_step else None) if callback],
             loss=JointLoss(settings.loss, labels),
             optimiser=settings.optimiser,
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return (average.network() if average else network).cpu().eval()
+    if not average:
+        network.encoder = encoder
+        return network.cpu().eval()
+    trained = average.network()
+    if states:
+        restore_layers(encoder, trained.encoder)
+        trained.encoder = encoder
+    return trained.cpu().eval()
 
 
 @torch.inference_mode()
@@ -158,12 +175,26 @@ class _Collator:
         augment = Augmentation(self.settings.augmentation)
         texts = [augment(example["text"], rng) for example in examples]
         ids, mask = pad(self.tokenizer.encode(texts), self.tokenizer.pad_id)
-        return {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask),
-            "labels": torch.tensor([example["labels"] for example in examples]),
-            "stance": torch.tensor([example["stance"] for example in examples]),
-        }
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask), **_answers(examples)}
+
+
+@dataclass(frozen=True)
+class _StatesCollator:
+    """Takes one variant of each post of a batch from what the frozen layers gave; random like :class:`_Collator`."""
+
+    states: LowerStates
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        variants = torch.randint(self.states.variants, (len(examples),)).tolist()
+        vectors, mask = self.states.batch(variants, [example["row"] for example in examples])
+        return {"input_ids": vectors, "attention_mask": mask, **_answers(examples)}
+
+
+def _answers(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+    return {
+        "labels": torch.tensor([example["labels"] for example in examples]),
+        "stance": torch.tensor([example["stance"] for example in examples]),
+    }
 
 
 class _NetworkTrainer(Trainer):
