@@ -117,7 +117,7 @@ def tiny_settings(
     """Settings that make the tiny encoder learn its posts by heart."""
     data = tmp_path_factory.mktemp("data") / "train.jsonl"
     data.write_text("".join(json.dumps(post, ensure_ascii=False) + "\n" for post in labelled), encoding="utf-8")
-    never = dict.fromkeys(("strip_punctuation", "strip_digits", "lower_case", "change_script"), 0.0)
+    never = dict.fromkeys(("strip_punctuation", "strip_digits", "lower_case"), 0.0)
     fields = {
         "taxonomy": "hong_kong_2019",
         "base": str(tiny_base),

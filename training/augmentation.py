@@ -1,11 +1,11 @@
 """Changes that leave a post's message as it is, so that the network learns the message and not the form.
 
-Published archives strip punctuation, digits and case from some posts, accounts write one message in both scripts and
-tag it for different crowds, and written-for-training posts are tidier than real ones. Each post is changed at random,
+Published archives strip punctuation, digits and case from some posts, accounts tag one message for different crowds, and written-for-training posts are tidier than real ones. Each post is changed at random,
 anew in every epoch.
 
 What :func:`~narratrace.model.text.normalise` undoes needs no change here: links, mentions, zero-width characters and
-width. It takes the mark off a hashtag and keeps the word, so tags are added and dropped as words.
+width. It takes the mark off a hashtag and keeps the word, so tags are added and dropped as words. Script needs none
+either: the tokenizer and the wide part fold it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ import re
 import string
 import unicodedata
 
-from narratrace.model.script import convert_script
 from narratrace.training.settings import AugmentationSettings
-
-_SCRIPTS = ("s2t", "s2hk", "t2s")
 
 _EMOJI = tuple(
     "😀 😂 🤣 😅 😊 😍 😎 🤔 🙄 😏 😒 😢 😭 😡 🤬 😱 🤮 🤡 👍 👎 👏 🙏 🙏🏻 💪 🤝 👊 ✊ 👀 ❤ ❤️ 💔 "
@@ -78,8 +75,6 @@ class Augmentation:
         """Return a changed copy of a normalised post; never an empty one."""
         settings = self._settings
         changed = text
-        if rng.random() < settings.change_script:
-            changed = convert_script(changed, rng.choice(_SCRIPTS))
         if rng.random() < settings.drop_tags:
             changed = self._drop_tags(changed) or changed
         if rng.random() < settings.typos:

@@ -178,6 +178,7 @@ def _with_layers(encoder: PreTrainedModel, which: slice) -> PreTrainedModel:
     outside = type(encoder)(_no_layers(encoder.config), add_pooling_layer=False)
     outside.embeddings = encoder.embeddings
     outside.encoder.layer = nn.ModuleList(layers[which])
+    outside.config.num_hidden_layers = len(outside.encoder.layer)
     return outside.train(encoder.training)
 
 

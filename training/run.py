@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from narratrace.model.artefact import (
@@ -33,16 +34,18 @@ from narratrace.model.artefact import (
 from narratrace.model.base import RECORD, BaseRecord
 from narratrace.model.errors import InputError, SettingsError
 from narratrace.model.export import export_onnx
-from narratrace.model.network import load_network, save_network
+from narratrace.model.network import load_encoder, load_network, save_network
 from narratrace.model.quantise import quantise
 from narratrace.model.scores import Logits, calibrate
 from narratrace.model.settings import save_settings
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
+from narratrace.training.augmentation import Augmentation
 from narratrace.training.calibration import fit_calibration, fit_stance_calibration
 from narratrace.training.card import write_card
 from narratrace.training.folds import assign_folds
+from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states
 from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, read_labelled, stance_indices
 from narratrace.training.metrics import measure
 from narratrace.training.rows import fingerprint
@@ -106,7 +109,7 @@ def train(
     base = _read_base(settings.base)
     _claim(out, settings, taxonomy)
     folds = assign_folds([*posts.measured, *posts.synthetic], settings.thresholds.folds, settings.seed)
-    _train_all(settings, out, jobs, on_progress)
+    _train_all(settings, posts, out, jobs, on_progress)
 
     labels, known = label_matrix(posts.measured, taxonomy), known_matrix(posts.measured, taxonomy)
     held_out = _held_out_logits(out, posts, folds, taxonomy, settings)
@@ -238,9 +241,13 @@ def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
     record.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
 
 
-def _train_all(settings: TrainingSettings, out: Path, jobs: int, on_progress: Progress | None) -> None:
+def _train_all(
+    settings: TrainingSettings, posts: Labelled, out: Path, jobs: int, on_progress: Progress | None
+) -> None:
     names = [FINAL, *(_fold_name(fold) for fold in range(settings.thresholds.folds))]
     missing = [name for name in names if not (out / name).is_dir()]
+    if missing and settings.optimiser.frozen_layers and not (out / OFFSETS).is_file():
+        _prepare_states(settings, posts, out, jobs, on_progress)
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
@@ -257,6 +264,26 @@ def _train_all(settings: TrainingSettings, out: Path, jobs: int, on_progress: Pr
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    for name in (STATES, OFFSETS):
+        (out / name).unlink(missing_ok=True)
+
+
+def _prepare_states(
+    settings: TrainingSettings, posts: Labelled, out: Path, jobs: int, on_progress: Progress | None
+) -> None:
+    torch.set_num_threads(settings.threads * jobs)
+    texts = [normalise(post.text).text for post in (*posts.measured, *posts.synthetic)]
+    variants = changed_variants(
+        texts, Augmentation(settings.augmentation), settings.optimiser.variants, settings.seed
+    )
+    compute_states(
+        load_encoder(settings.base),
+        settings.optimiser.frozen_layers,
+        PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens),
+        variants,
+        out,
+        (lambda done, total: on_progress({"frozen layers": (done, total)})) if on_progress else None,
+    )
 
 
 def _train_one(settings: TrainingSettings, out: Path, name: str, steps: DictProxy[str, Any]) -> None:
@@ -264,11 +291,10 @@ def _train_one(settings: TrainingSettings, out: Path, name: str, steps: DictProx
     taxonomy = Taxonomy.load(settings.taxonomy)
     posts = _read(settings, taxonomy)
     everything = [*posts.measured, *posts.synthetic]
-    if name == FINAL:
-        learnt = everything
-    else:
+    rows = list(range(len(everything)))
+    if name != FINAL:
         folds = assign_folds(everything, settings.thresholds.folds, settings.seed)
-        learnt = [post for post, fold in zip(everything, folds, strict=True) if _fold_name(fold) != name]
+        rows = [row for row, fold in enumerate(folds) if _fold_name(fold) != name]
     last = time.monotonic()
 
     def on_step(done: int, total: int) -> None:
@@ -277,7 +303,8 @@ def _train_one(settings: TrainingSettings, out: Path, name: str, steps: DictProx
             steps[name] = (done, total)
             last = time.monotonic()
 
-    network = fine_tune(learnt, taxonomy, settings, on_step)
+    states = (LowerStates(out), rows) if settings.optimiser.frozen_layers else None
+    network = fine_tune([everything[row] for row in rows], taxonomy, settings, on_step, states)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch) / name
         folder.mkdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from narratrace.model.settings import Settings
 
@@ -68,7 +68,6 @@ class AugmentationSettings(Settings):
     strip_punctuation: float = Field(ge=0, le=1, description="Probability of losing punctuation and symbols.")
     strip_digits: float = Field(ge=0, le=1, description="Probability of losing its digits.")
     lower_case: float = Field(ge=0, le=1, description="Probability of losing its capital letters.")
-    change_script: float = Field(ge=0, le=1, description="Probability of Chinese changing script by OpenCC.")
     add_tags: float = Field(
         default=0.0, ge=0, le=1, description="Probability of one to three more tags: of the campaign, common or random."
     )
@@ -100,10 +99,12 @@ class OptimiserSettings(Settings):
         description="Whether word embeddings learn too; frozen ones keep rare words in place."
     )
     frozen_layers: int = Field(
+        default=0,
         ge=0,
         description="Layers, from the bottom, that do not learn; what they give is computed once, which saves time.",
     )
     variants: int = Field(
+        default=4,
         gt=0, description="With frozen layers: how many changed variants of each post are prepared; epochs draw of them."
     )
     warmup: float = Field(ge=0, lt=1, description="Share of the steps in which the rate rises.")
@@ -111,6 +112,12 @@ class OptimiserSettings(Settings):
     average: float = Field(
         ge=0, lt=1, description="Decay of the moving average of the weights that is kept at the end; 0: none is kept."
     )
+
+    @model_validator(mode="after")
+    def _frozen_layers_lie_on_frozen_embeddings(self) -> OptimiserSettings:
+        if self.frozen_layers and self.train_embeddings:
+            raise ValueError("frozen_layers need train_embeddings: false, since they lie on the embeddings")
+        return self
 
 
 class LossSettings(Settings):
