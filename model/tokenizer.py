@@ -94,7 +94,7 @@ class PostTokenizer:
         return [encoding.ids for encoding in self._encode(texts)]
 
     def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
-        return self._tokenizer.encode_batch_fast([convert_script(text, "t2s") for text in texts])  # type: ignore[no-any-return]
+        return self._tokenizer.encode_batch_fast([convert_script(text, "t2s") for text in texts])
 
 
 def pad(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

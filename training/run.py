@@ -241,9 +241,7 @@ def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
     record.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
 
 
-def _train_all(
-    settings: TrainingSettings, posts: Labelled, out: Path, jobs: int, on_progress: Progress | None
-) -> None:
+def _train_all(settings: TrainingSettings, posts: Labelled, out: Path, jobs: int, on_progress: Progress | None) -> None:
     names = [FINAL, *(_fold_name(fold) for fold in range(settings.thresholds.folds))]
     missing = [name for name in names if not (out / name).is_dir()]
     if missing and settings.optimiser.frozen_layers and not (out / OFFSETS).is_file():
@@ -273,9 +271,7 @@ def _prepare_states(
 ) -> None:
     torch.set_num_threads(settings.threads * jobs)
     texts = [normalise(post.text).text for post in (*posts.measured, *posts.synthetic)]
-    variants = changed_variants(
-        texts, Augmentation(settings.augmentation), settings.optimiser.variants, settings.seed
-    )
+    variants = changed_variants(texts, Augmentation(settings.augmentation), settings.optimiser.variants, settings.seed)
     compute_states(
         load_encoder(settings.base),
         settings.optimiser.frozen_layers,

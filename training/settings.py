@@ -105,7 +105,8 @@ class OptimiserSettings(Settings):
     )
     variants: int = Field(
         default=4,
-        gt=0, description="With frozen layers: how many changed variants of each post are prepared; epochs draw of them."
+        gt=0,
+        description="With frozen layers: how many changed variants of each post are prepared; epochs draw of them.",
     )
     warmup: float = Field(ge=0, lt=1, description="Share of the steps in which the rate rises.")
     weight_decay: float = Field(ge=0, description="AdamW's weight decay.")

@@ -11,6 +11,7 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narratrace.model.script import convert_script
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import CHARACTERS_PER_TOKEN, OVERLAP, WINDOWS, PostTokenizer, pad
 
@@ -46,11 +47,16 @@ def test_a_short_post_is_one_window(tokenizer: PostTokenizer) -> None:
     assert read.ids == tokenizer.encode(["警察辛苦了"])
 
 
+@given(st.text(alphabet="支持香港警察严正执法后面发财里干 stop!", max_size=40))
+def test_both_scripts_give_the_same_ids(tokenizer: PostTokenizer, text: str) -> None:
+    assert tokenizer([convert_script(text, "s2t")]).ids == tokenizer([text]).ids
+
+
 @pytest.mark.parametrize("times", [1, 2, 3, 6])
 def test_windows_overlap_and_lose_nothing(tokenizer: PostTokenizer, whole: tokenizers.Tokenizer, times: int) -> None:
     read = tokenizer([SENTENCE * times])
     assert read.truncated == [False]
-    assert join(read.ids) == whole.encode(read.texts[0]).ids[1:-1]
+    assert join(read.ids) == whole.encode(convert_script(read.texts[0], "t2s")).ids[1:-1]
 
 
 def test_each_post_has_its_own_windows_in_order(tokenizer: PostTokenizer) -> None:

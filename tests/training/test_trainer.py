@@ -55,9 +55,7 @@ def test_overfit_save_load(
 @pytest.fixture(scope="module")
 def short(tiny_settings: TrainingSettings) -> TrainingSettings:
     """A training that is over soon, with all that is random in it."""
-    often = tiny_settings.augmentation.model_copy(
-        update=dict.fromkeys(("strip_punctuation", "lower_case"), 0.3)
-    )
+    often = tiny_settings.augmentation.model_copy(update=dict.fromkeys(("strip_punctuation", "lower_case"), 0.3))
     loss = tiny_settings.loss.model_copy(update={"dropout": 0.2, "hidden_dropout": 0.1})
     return with_optimiser(tiny_settings.model_copy(update={"augmentation": often, "loss": loss}), epochs=1, average=0.5)
 
