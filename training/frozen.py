@@ -11,7 +11,6 @@ must learn for most of the quality).
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -129,7 +128,7 @@ def compute_states(
     }
     unfinished = folder / f"{OFFSETS}.new"
     unfinished.write_text(json.dumps(record), encoding="utf-8")
-    os.replace(unfinished, folder / OFFSETS)
+    unfinished.replace(folder / OFFSETS)
 
 
 def changed_variants(
