@@ -1,7 +1,7 @@
 """Changes that leave a post's message as it is, so that the network learns the message and not the form.
 
-Published archives strip punctuation, digits and case from some posts, accounts tag one message for different crowds, and written-for-training posts are tidier than real ones. Each post is changed at random,
-anew in every epoch.
+Published archives strip punctuation, digits and case from some posts, accounts tag one message for different crowds,
+and written-for-training posts are tidier than real ones. Each post is changed at random, anew in every epoch.
 
 What :func:`~narratrace.model.text.normalise` undoes needs no change here: links, mentions, zero-width characters and
 width. It takes the mark off a hashtag and keeps the word, so tags are added and dropped as words. Script needs none
