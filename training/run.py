@@ -46,7 +46,14 @@ from narratrace.training.calibration import fit_calibration, fit_stance_calibrat
 from narratrace.training.card import write_card
 from narratrace.training.folds import assign_folds
 from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states
-from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, read_labelled, stance_indices
+from narratrace.training.labelled import (
+    LabelledPost,
+    known_matrix,
+    label_matrix,
+    read_labelled,
+    stance_indices,
+    tie_groups,
+)
 from narratrace.training.metrics import measure
 from narratrace.training.rows import fingerprint
 from narratrace.training.settings import TrainingSettings
@@ -56,6 +63,9 @@ from narratrace.training.wide import fit_wide
 
 FINAL = "final"
 """Name of the training on all posts."""
+
+ALWAYS = -1
+"""In the place of a fold: learnt from in every training."""
 
 LOGITS = "deep.npz"
 """File of a fold's training: the logits of its held-out posts."""
@@ -108,7 +118,7 @@ def train(
     posts = _read(settings, taxonomy)
     base = _read_base(settings.base)
     _claim(out, settings, taxonomy)
-    folds = assign_folds([*posts.measured, *posts.synthetic], settings.thresholds.folds, settings.seed)
+    folds = _assign_folds(posts, settings)
     _train_all(settings, posts, out, jobs, on_progress)
 
     labels, known = label_matrix(posts.measured, taxonomy), known_matrix(posts.measured, taxonomy)
@@ -289,7 +299,7 @@ def _train_one(settings: TrainingSettings, out: Path, name: str, steps: DictProx
     everything = [*posts.measured, *posts.synthetic]
     rows = list(range(len(everything)))
     if name != FINAL:
-        folds = assign_folds(everything, settings.thresholds.folds, settings.seed)
+        folds = _assign_folds(posts, settings)
         rows = [row for row, fold in enumerate(folds) if _fold_name(fold) != name]
     last = time.monotonic()
 
@@ -312,6 +322,19 @@ def _train_one(settings: TrainingSettings, out: Path, name: str, steps: DictProx
             tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
             np.savez(folder / LOGITS, **infer(network, tokenizer, texts)._asdict())
         shutil.move(folder, out / name)
+
+
+def _assign_folds(posts: Labelled, settings: TrainingSettings) -> NDArray[np.int64]:
+    """Fold of each post, measured ones first; :data:`ALWAYS` where every training learns from it.
+
+    A synthetic post that no measured one is related to gives nothing away of any held-out post, so that holding it out
+    would only make the trainings of the folds unlike the final one.
+    """
+    everything = [*posts.measured, *posts.synthetic]
+    folds = assign_folds(everything, settings.thresholds.folds, settings.seed)
+    groups = tie_groups(everything)
+    folds[~np.isin(groups, groups[: len(posts.measured)])] = ALWAYS
+    return folds
 
 
 def _fold_name(fold: int) -> str:
