@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from narratrace.inference.classifier import Classifier, Prediction
+    from narratrace.inference.copypasta.grouper import CopypastaGrouper
+    from narratrace.inference.copypasta.run import group_archive
     from narratrace.inference.posts import Post
     from narratrace.inference.scoring import score_archive
     from narratrace.model.artefact import Artefact
@@ -28,6 +30,7 @@ _HOMES = {
     "Artefact": "model.artefact",
     "ArtefactError": "model.errors",
     "Classifier": "inference.classifier",
+    "CopypastaGrouper": "inference.copypasta.grouper",
     "InputError": "model.errors",
     "MissingExtraError": "model.errors",
     "Narrative": "model.taxonomy",
@@ -36,6 +39,7 @@ _HOMES = {
     "Prediction": "inference.classifier",
     "SettingsError": "model.errors",
     "Taxonomy": "model.taxonomy",
+    "group_archive": "inference.copypasta.run",
     "score_archive": "inference.scoring",
 }
 
@@ -43,6 +47,7 @@ __all__ = [
     "Artefact",
     "ArtefactError",
     "Classifier",
+    "CopypastaGrouper",
     "InputError",
     "MissingExtraError",
     "Narrative",
@@ -52,6 +57,7 @@ __all__ = [
     "SettingsError",
     "Taxonomy",
     "__version__",
+    "group_archive",
     "score_archive",
 ]
 

@@ -1,0 +1,125 @@
+"""``narratrace group``: find the copypasta of an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from narratrace.inference.copypasta.run import GroupingRunSummary
+
+
+def group(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Files, folders or globs of posts, raw or scored: CSV, TSV, JSON Lines or Parquet, each also as .gz "
+            "or .zst.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="POST=YOURS",
+            help="Column of your archive that holds a post column (id, account_id, text, created_at, is_repost, "
+            "language), as in --map text=body. Common names are recognised without it.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change one setting, as in --set fuzzy.min_containment=0.9.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are in OUT.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Find which posts of an archive are the same copypasta: copied, disguised or edited.
+
+    OUT gets groups.parquet (a row for each group), posts.parquet (a row for
+    each post), links.parquet (why a post is in its group), rejects.jsonl,
+    summary.json and settings.yaml.
+
+    That accounts posted the same text says nothing about who they are.
+
+    [bold]Examples[/bold]
+
+    A Twitter Information Operations archive, recognised by its header:
+
+        narratrace group twitter_io/ -o groups
+
+    Your own CSV, whose columns are called otherwise:
+
+        narratrace group posts.csv.gz --map text=body --map account_id=user -o groups
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from narratrace.inference.archives.archive import Archive
+    from narratrace.inference.archives.mapping import parse_mapping
+    from narratrace.inference.archives.results import check_free
+    from narratrace.inference.copypasta.run import group_archive
+    from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS, CopypastaSettings
+    from narratrace.model.settings import load_settings
+
+    settings = load_settings(CopypastaSettings, config or DEFAULT_SETTINGS, overrides or ())
+    check_free(out, overwrite)
+    archive = Archive.open(inputs, parse_mapping(mapping or ()), out=out)
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    for sentence in archive.skipped:
+        console.print(escape(sentence), soft_wrap=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
+        task = progress.add_task("Reading", total=1.0)
+
+        def show(doing: str, done: float) -> None:
+            progress.update(task, description=doing, completed=done, total=1.0 if doing == "Reading" or done else None)
+
+        summary = group_archive(archive, out, settings, overwrite=overwrite, on_progress=show)
+    if not quiet:
+        _show(summary, out, Console(highlight=False))
+
+
+def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from narratrace.inference.archives.printable import printable
+
+    found = summary.found
+    console.print(
+        f"[bold]{found.groups:,}[/bold] groups with {found.grouped:,} of {found.posts:,} posts; the largest has "
+        f"{found.largest:,}. {found.groups_of_accounts:,} groups are of two accounts or more.",
+        soft_wrap=True,
+    )
+    table = Table("Stage", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("links", justify="right")
+    for stage, links in found.stages.items():
+        if links:
+            table.add_row(stage, f"{links:,}")
+    console.print()
+    console.print(table)
+    console.print()
+    for what, groups in found.innocent.items():
+        console.print(f"{groups:,} groups have an innocent explanation: {escape(what)}")
+    if found.short:
+        console.print(f"{found.short:,} posts say too little to be grouped")
+    for reason, rows in summary.rejects.items():
+        console.print(escape(f"{rows:,} rows rejected: {reason}"), soft_wrap=True)
+    console.print(f"Groups: {escape(printable(out))}/groups.parquet", soft_wrap=True)

@@ -1,0 +1,333 @@
+"""The grouper: finds which posts are the same copypasta."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from narratrace.inference.copypasta.explanation import Explanation, compare
+from narratrace.inference.copypasta.folding import lexical_form, normalised_form, script_forms
+from narratrace.inference.copypasta.fuzzy import FuzzyStage, link_similarity
+from narratrace.inference.copypasta.groups import STAGES, Membership, make_tables
+from narratrace.inference.copypasta.intake import Posts, to_table
+from narratrace.inference.copypasta.settings import CopypastaSettings, default_settings
+from narratrace.inference.copypasta.shingles import shingle
+from narratrace.inference.copypasta.similarity import containment, edit_similarity
+from narratrace.inference.copypasta.stars import Pairs, components, find_stars
+from narratrace.inference.copypasta.texts import Texts
+from narratrace.inference.posts import POST_SCHEMA
+from narratrace.model.errors import InputError
+
+if TYPE_CHECKING:
+    from narratrace.inference.copypasta.groups import Tables
+
+_FUZZY = STAGES.index("fuzzy")
+
+
+class GroupingSummary(BaseModel):
+    """What a grouping found, in numbers."""
+
+    posts: int = Field(description="All posts.")
+    grouped: int = Field(description="Posts in a group.")
+    short: int = Field(description="Posts that say too little to be grouped.")
+    texts: int = Field(description="Distinct texts as published.")
+    groups: int = Field(description="Groups of two posts or more.")
+    groups_of_accounts: int = Field(description="Groups with posts of two accounts or more.")
+    innocent: dict[str, int] = Field(description="Groups with an innocent explanation, by what it is.")
+    largest: int = Field(description="Posts of the largest group.")
+    stages: dict[str, int] = Field(description="Links by stage.")
+
+
+class CopypastaGrouper:
+    """Finds which posts are the same copypasta.
+
+    A cascade of stages, each wider than the one before: exact, normalised, script and fuzzy. The copies that one stage
+    finds go on to the next as one text with a weight, so a campaign of 100,000 copies costs what one post costs. A post
+    joins a group by its similarity to the group's representative, its most copied text.
+
+    Parameters
+    ----------
+    settings
+        When two posts are the same; the defaults if None.
+
+    Attributes
+    ----------
+    labels_
+        Group of each post, in the order they were given, shape (posts,), int64; -1 for none.
+    groups_
+        Arrow table, a row for each group of two posts or more, by group: ``group``, number of ``posts``, of distinct
+        ``texts`` as published and of ``accounts``; ``first_seen`` and ``last_seen``; ``cohesion``, the mean similarity
+        of its distinct texts to the representative (0 to 1); ``stages`` that its links needed; ``innocent``, an
+        innocent explanation or null; ``representative``, ``representative_row`` and its ``text``.
+    links_
+        Arrow table, a row for each post of a group but its representative: ``row``, ``post``, ``group``,
+        ``representative`` (post id), ``stage``, ``similarity`` (0 to 1).
+    posts_
+        Arrow table, a row for each post: ``row``, the columns of `narratrace.inference.posts.POST_SCHEMA`, ``group``,
+        ``stage`` and ``similarity`` of its link (for a representative null and 1), ``note`` (``short``: says too little
+        to be grouped, or null).
+    comparisons_
+        Pairs of texts compared so far.
+
+    Examples
+    --------
+    >>> posts = ["香港警察執法嚴明，保護市民！", "香港警察执法严明 保护市民 https://t.co/x1", "今日去咗行山影相。"]
+    >>> grouper = CopypastaGrouper().fit(posts)
+    >>> grouper.labels_.tolist()
+    [0, 0, -1]
+    >>> grouper.links_["stage"].to_pylist()
+    ['script']
+    """
+
+    labels_: NDArray[np.int64]
+    _posts: pa.Table
+    _texts: Texts
+    _text_of: NDArray[np.int64]
+    _fuzzy: FuzzyStage
+    _pairs: Pairs
+    groups_: pa.Table
+    links_: pa.Table
+    posts_: pa.Table
+
+    def __init__(self, settings: CopypastaSettings | None = None) -> None:
+        self.settings = settings or default_settings()
+        self._start()
+
+    def fit(self, posts: Posts) -> Self:
+        """Group posts, forgetting those of before.
+
+        Parameters
+        ----------
+        posts
+            Texts, `Post` records, or a pandas, Polars or Arrow table with the column ``text`` and, as far as they are
+            known, the other columns of `POST_SCHEMA`.
+
+        Raises
+        ------
+        InputError
+            If the posts cannot be read as such.
+        """
+        self._start()
+        return self.partial_fit(posts)
+
+    def partial_fit(self, posts: Posts) -> Self:
+        """Add posts; only the groups that they touch are looked at again.
+
+        A group keeps its id as long as it has most of its posts. Where two groups turn out to be one, the id of the
+        larger stays; no id is used twice.
+        """
+        table = to_table(posts, self._posts.num_rows)
+        self._posts = pa.concat_tables([self._posts, table])
+        before = len(self._texts.lexical)
+        texts = self._texts
+        new = texts.add(table["text"])
+        self._text_of = np.append(self._text_of, new)
+        node = texts.node_of[texts.normalised_of[self._text_of]]
+        weight = np.bincount(node, minlength=len(texts.lexical))
+        touched = np.unique(texts.node_of[texts.normalised_of[new]])
+        is_short = texts.shingles.information < self.settings.min_information
+        self._pairs = self._pairs.plus(self._fuzzy.add(texts.lexical, texts.shingles, texts.priority, is_short))
+        self._find_stars(weight, touched, before)
+        self._label(node, is_short)
+        return self
+
+    def predict(self, posts: Posts) -> NDArray[np.int64]:
+        """Tell which known group each post belongs to, without adding it.
+
+        Returns
+        -------
+        array
+            Shape (posts,), int64; -1 where no group is similar enough.
+        """
+        column = to_table(posts)["text"]
+        texts = self._texts
+        node, unknown, place = texts.find(column)
+        group_of_star = np.full(len(texts.lexical) + 1, -1, dtype=np.int64)
+        group_of_star[: len(self._node_label)] = self._node_label
+        label = group_of_star[node]
+        if unknown:
+            found = self._nearest(unknown)
+            label = np.where(place >= 0, found[place], label)
+        return label
+
+    def fit_predict(self, posts: Posts) -> NDArray[np.int64]:
+        """Group posts and return their labels."""
+        return self.fit(posts).labels_
+
+    def why(self, a: int | str, b: int | str) -> Explanation:
+        """Tell what ties two posts to each other.
+
+        Parameters
+        ----------
+        a, b
+            Row (int) or id (str) of each post; of posts with the same id, the first.
+
+        Raises
+        ------
+        InputError
+            If there is no such post.
+        """
+        rows = (self._row(a), self._row(b))
+        texts = tuple(self._posts["text"][row].as_py() for row in rows)
+        groups = tuple(int(self.labels_[row]) for row in rows)
+        stage, similarity = self._compare(*texts)
+        return Explanation(stage, similarity, (groups[0], groups[1]), compare(*texts))
+
+    def summary(self) -> GroupingSummary:
+        """Return what was found, in numbers."""
+        groups, stages = self.groups_, self.links_["stage"].value_counts().to_pylist()
+        innocent = groups["innocent"].drop_null().value_counts().to_pylist()
+        posts = groups["posts"].to_numpy()
+        return GroupingSummary(
+            posts=len(self.labels_),
+            grouped=int((self.labels_ >= 0).sum()),
+            short=self.posts_.num_rows - self.posts_["note"].null_count,
+            texts=len(self._texts.normalised_of),
+            groups=groups.num_rows,
+            groups_of_accounts=int((groups["accounts"].to_numpy() > 1).sum()),
+            innocent={each["values"]: each["counts"] for each in innocent},
+            largest=int(posts.max(initial=0)),
+            stages={stage: sum(each["counts"] for each in stages if each["values"] == stage) for stage in STAGES},
+        )
+
+    @property
+    def comparisons_(self) -> int:
+        """Pairs of texts compared so far."""
+        return self._fuzzy.comparisons
+
+    def _start(self) -> None:
+        self._posts = POST_SCHEMA.empty_table()
+        self._texts = Texts()
+        self._text_of = np.zeros(0, dtype=np.int64)
+        self._fuzzy = FuzzyStage(self.settings.fuzzy)
+        self._pairs = Pairs.none()
+        self._star = np.zeros(0, dtype=np.int64)
+        self._similarity = np.zeros(0, dtype=np.float32)
+        self._next_group = 0
+        self.labels_ = np.zeros(0, dtype=np.int64)
+        self._label(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_))
+
+    def _find_stars(self, weight: NDArray[np.int64], touched: NDArray[np.int64], before: int) -> None:
+        """Choose representatives anew in the components that have a touched node."""
+        n = len(weight)
+        pairs, texts = self._pairs, self._texts
+        component = components(n, pairs.a, pairs.b)
+        is_touched = np.zeros(n, dtype=bool)
+        is_touched[component[touched]] = True
+        is_touched = is_touched[component]
+        star, similarity = find_stars(
+            n,
+            pairs.where(is_touched[pairs.a]),
+            weight,
+            texts.priority,
+            lambda a, b: self._fuzzy.verify(texts.lexical, texts.shingles, a, b),
+        )
+        kept = np.flatnonzero(~is_touched[:before])
+        star[kept], similarity[kept] = self._star[kept], self._similarity[kept]
+        self._star, self._similarity = star, similarity
+
+    def _label(self, node: NDArray[np.int64], is_short: NDArray[np.bool_]) -> None:
+        """Number the groups and write the tables."""
+        star = self._star[node]
+        posts_of_star = np.bincount(star, minlength=len(self._star))
+        in_group = (posts_of_star[star] > 1) & ~is_short[node]
+        label = self._numbered(np.where(in_group, star, -1))
+        representative = self._representatives(node, star, in_group)
+        at = representative[star]
+        normalised = self._texts.normalised_of[self._text_of]
+        stage = np.select(
+            [~in_group | (at == np.arange(len(node))), self._text_of == self._text_of[at], normalised == normalised[at],
+             node == node[at]],
+            [-1, 0, 1, 2],
+            _FUZZY,
+        )  # fmt: skip
+        similarity = np.where(stage == _FUZZY, self._similarity[node], np.float32(1))
+        found = Membership(label, np.where(in_group, at, -1), stage, similarity, is_short[node])
+        self._node_label = np.full(len(self._star), -1, dtype=np.int64)
+        self._node_label[node] = label
+        self.labels_ = label
+        tables: Tables = make_tables(self._posts, self._text_of, found, {})
+        self.groups_, self.links_, self.posts_ = tables
+
+    def _numbered(self, star: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give each star a group number: that of before, of which it has most posts, or a new one."""
+        new, known = np.unique(star[star >= 0]), np.full(len(star), -1, dtype=np.int64)
+        known[: len(self.labels_)] = self.labels_
+        number = np.full(len(self._star), -1, dtype=np.int64)
+        both = (known >= 0) & (star >= 0)
+        pairs, count = np.unique(np.stack([star[both], known[both]]), axis=1, return_counts=True)
+        taken = set()
+        for at in np.lexsort((pairs[0], pairs[1], -count)).tolist():
+            each, old = pairs[:, at].tolist()
+            if number[each] < 0 and old not in taken:
+                number[each] = old
+                taken.add(old)
+        fresh = new[number[new] < 0]
+        # In the order of their first posts.
+        first = np.full(len(self._star), len(star), dtype=np.int64)
+        np.minimum.at(first, star[star >= 0], np.flatnonzero(star >= 0))
+        fresh = fresh[np.argsort(first[fresh])]
+        number[fresh] = np.arange(self._next_group, self._next_group + len(fresh))
+        self._next_group += len(fresh)
+        return np.where(star >= 0, number[star], -1)
+
+    def _representatives(
+        self, node: NDArray[np.int64], star: NDArray[np.int64], in_group: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Row of the representative post of each star: the first with the text that its node has most often."""
+        rows = np.flatnonzero(in_group & (node == star))
+        copies = np.bincount(self._text_of, minlength=1)[self._text_of[rows]]
+        created = self._posts["created_at"].take(pa.array(rows)).cast(pa.int64()).fill_null(np.iinfo(np.int64).max)
+        order = np.lexsort((rows, created.to_numpy(), -copies, star[rows]))
+        found = np.full(len(self._star), -1, dtype=np.int64)
+        ordered = rows[order]
+        first = np.concatenate([[True], star[ordered][1:] != star[ordered][:-1]]) if len(rows) else np.zeros(0, bool)
+        found[star[ordered[first]]] = ordered[first]
+        return found
+
+    def _nearest(self, lexical: list[str]) -> NDArray[np.int64]:
+        """Group of the nearest representative for each lexical form; -1 for none."""
+        asked = shingle(lexical)
+        query, node = self._fuzzy.candidates(asked)
+        kept = (self._node_label[node] >= 0) & (asked.information[query] >= self.settings.min_information)
+        pairs = np.unique((query[kept] << 32) | self._star[node[kept]])
+        query, star = pairs >> 32, pairs & 0xFFFFFFFF
+        stars, place = np.unique(star, return_inverse=True)
+        texts = [self._texts.lexical[each] for each in stars.tolist()] + lexical
+        similarity = link_similarity(texts, shingle(texts), place, query + len(stars), self.settings.fuzzy)
+        label = np.full(len(lexical), -1, dtype=np.int64)
+        order = np.argsort(similarity, kind="stable")
+        order = order[similarity[order] > 0]
+        label[query[order]] = self._node_label[star[order]]  # the most similar comes last and stays
+        return label
+
+    def _row(self, post: int | str) -> int:
+        if isinstance(post, str):
+            row: int = pa.compute.index(self._posts["id"], post).as_py()
+            if row < 0:
+                raise InputError(f"There is no post with the id {post}.")
+            return row
+        if not -len(self.labels_) <= post < len(self.labels_):
+            raise InputError(f"There is no post {post}; there are {len(self.labels_)}.")
+        return post
+
+    def _compare(self, a: str, b: str) -> tuple[str | None, float]:
+        if a == b:
+            return "exact", 1.0
+        normalised = [normalised_form(a), normalised_form(b)]
+        scripts = script_forms(normalised)
+        if all(normalised) and len(set(normalised)) == 1:
+            return "normalised", 1.0
+        if all(scripts) and len(set(scripts)) == 1:
+            return "script", 1.0
+        lexical = [lexical_form(script) for script in scripts]
+        shingles = shingle(lexical)
+        rows: tuple[Any, Any] = (np.array([0]), np.array([1]))
+        similarity = float(link_similarity(lexical, shingles, *rows, self.settings.fuzzy)[0])
+        if similarity and (shingles.information >= self.settings.min_information).all():
+            return "fuzzy", similarity
+        return None, float(max(edit_similarity(lexical, *rows)[0], containment(shingles, *rows)[0]))

@@ -1,0 +1,75 @@
+"""Intake: posts as a list of strings, a list of `Post`, a data frame or an Arrow table, as one Arrow table."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from narratrace.inference.posts import POST_SCHEMA, Post, posts_to_batch
+from narratrace.model.errors import InputError
+
+Posts: TypeAlias = Any
+"""Texts or `Post` records in a sequence, an Arrow table or batch, or a pandas or Polars data frame."""
+
+
+def to_table(posts: Posts, first_row: int = 0) -> pa.Table:
+    """Bring posts into the columns of `POST_SCHEMA`, in order; other columns are left out.
+
+    Parameters
+    ----------
+    posts
+        Texts, `Post` records, or a table with at least the column ``text``. Columns that are not there become null;
+        a post without id is called by its row.
+    first_row
+        Row of the first post, for posts without an id.
+
+    Raises
+    ------
+    InputError
+        If there is no column ``text``, a text is no string, or a column cannot be read as its type.
+    """
+    if isinstance(posts, str):
+        raise InputError("Give the posts as a list of texts, not as one text.")
+    if isinstance(posts, pa.RecordBatch):
+        table = pa.Table.from_batches([posts])
+    elif isinstance(posts, pa.Table):
+        table = posts
+    elif hasattr(posts, "to_arrow"):  # Polars
+        table = posts.to_arrow()
+    elif hasattr(posts, "columns"):  # pandas
+        table = pa.Table.from_pandas(posts, preserve_index=False)
+    else:
+        table = _from_records(list(posts))
+    if "text" not in table.column_names:
+        raise InputError(f"The posts have no column text, only {', '.join(table.column_names) or 'none at all'}.")
+    rows = table.num_rows
+    columns = []
+    for field in POST_SCHEMA:
+        if field.name not in table.column_names:
+            columns.append(pa.nulls(rows, field.type))
+            continue
+        column = table[field.name]
+        if field.name in ("id", "account_id") and pa.types.is_floating(column.type):
+            raise InputError(f"The column {field.name} holds floating-point numbers, which lose digits; give strings.")
+        try:
+            columns.append(column.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError(f"The column {field.name} cannot be read as {field.type}: {error}.") from error
+    if columns[2].null_count:
+        raise InputError(f"{columns[2].null_count} posts have no text; leave them out.")
+    called = pa.array([str(row) for row in range(first_row, first_row + rows)], pa.string())
+    columns[0] = pc.coalesce(columns[0], called) if columns[0].null_count else columns[0]
+    return pa.table(columns, schema=POST_SCHEMA)
+
+
+def _from_records(records: list[Any]) -> pa.Table:
+    if all(isinstance(record, Post) for record in records):
+        return pa.Table.from_batches([posts_to_batch(records)])
+    for place, record in enumerate(records):
+        if not isinstance(record, str):
+            kind = type(record).__name__
+            raise InputError(f"Post {place} is of type {kind}; give texts, or Post records throughout.")
+    # A lone surrogate is no UTF-8.
+    return pa.table({"text": pa.array([text.encode("utf-8", "replace").decode() for text in records], pa.string())})

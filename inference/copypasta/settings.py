@@ -1,0 +1,37 @@
+"""Settings of the grouping: `configs/copypasta/default.yaml` holds the defaults, with comments."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+
+from narratrace import configs
+from narratrace.model.settings import Settings, load_settings
+
+DEFAULT_SETTINGS = Path(configs.__file__).parent / "copypasta" / "default.yaml"
+
+
+class FuzzySettings(Settings):
+    """When two texts are edits or parts of one another."""
+
+    min_edit_similarity: float = Field(ge=0, le=1, description="1 - Levenshtein distance / longer length, at least.")
+    min_containment: float = Field(ge=0, le=1, description="Shared shingles / shingles of the shorter, at least.")
+    min_shared: float = Field(ge=0, description="Shared information, at least, in pairs of Chinese characters.")
+    min_length_ratio: float = Field(ge=0, le=1, description="Length of the shorter / length of the longer, at least.")
+
+
+class CopypastaSettings(Settings):
+    """When two posts are the same copypasta."""
+
+    min_information: float = Field(
+        ge=0, description="How much a text must say to be grouped, in distinct pairs of Chinese characters."
+    )
+    fuzzy: FuzzySettings
+
+
+@cache
+def default_settings() -> CopypastaSettings:
+    """Read the settings that narratrace ships."""
+    return load_settings(CopypastaSettings, DEFAULT_SETTINGS)
