@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from narratrace.model.artefact import TOKENIZER, WIDE, Artefact
+from narratrace.model.artefact import TOKENIZER, WIDE, Artefact, ThresholdSet
 from narratrace.model.backends import ForwardPass, open_backend
+from narratrace.model.errors import ArtefactError, SettingsError
 from narratrace.model.language import identify
 from narratrace.model.scores import Logits, decide, score
 from narratrace.model.taxonomy import STANCES
@@ -35,8 +36,8 @@ class Prediction:
         Narratives whose score reaches the artefact's threshold, in the taxonomy's order; none where the stance is not
         "advances" with the probability that the artefact asks for.
     abstained
-        Narratives that would count by their score, but for which the artefact promises no threshold in this
-        language: for a person to review.
+        Narratives for a person to review: they would count by the thresholds of the best F1, but the artefact has no
+        threshold for them in this language, or they do not reach the one that it promises a precision for.
     stance
         The most probable stance: A advances, R reports, C counters, N none of these themes.
     scores
@@ -77,15 +78,31 @@ class Classifier:
     ()
     """
 
-    def __init__(self, artefact: Artefact, backend: str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        artefact: Artefact,
+        backend: str | None = None,
+        threads: int | None = None,
+        thresholds: ThresholdSet | None = None,
+    ) -> None:
         self.artefact = artefact
+        self.thresholds = thresholds or artefact.manifest.default_thresholds
+        if self.thresholds not in get_args(ThresholdSet):
+            raise SettingsError(f"There are no thresholds '{thresholds}'; choose {' or '.join(get_args(ThresholdSet))}.")
+        if self.thresholds == "precision" and artefact.manifest.promised is None:
+            raise ArtefactError(f"The artefact {artefact.id} promises no precision: use its thresholds f1.")
         self._backend = open_backend(artefact, backend, threads)
         self._tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
         self._wide = Wide.load(artefact.file(WIDE), len(STANCES))
 
     @classmethod
     def load(
-        cls, path: str | Path | None = None, *, backend: str | None = None, threads: int | None = None
+        cls,
+        path: str | Path | None = None,
+        *,
+        backend: str | None = None,
+        threads: int | None = None,
+        thresholds: ThresholdSet | None = None,
     ) -> Classifier:
         """Load an artefact.
 
@@ -98,13 +115,16 @@ class Classifier:
             None takes ``torch`` where it has a GPU to run on, else ``onnx-int8``.
         threads
             CPU threads; None leaves the choice to the backend.
+        thresholds
+            ``f1``: labels from the scores of the best F1 on. ``precision``: only labels whose precision the artefact
+            promises; what F1 would add is left to a person. None takes the artefact's own choice.
 
         Raises
         ------
         ArtefactError
-            The folder is no artefact, is damaged, or has no files for the backend.
+            The folder is no artefact, is damaged, has no files for the backend, or promises no precision.
         """
-        return cls(Artefact.open(path), backend, threads)
+        return cls(Artefact.open(path), backend, threads, thresholds)
 
     @overload
     def predict(self, posts: str) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a Sequence[str], too
@@ -185,7 +205,7 @@ class Classifier:
         deep = merge_windows(self._forward(tokenised.ids), tokenised.windows)
         scores = score(Logits(deep.narratives, deep.stances), self._wide.run(tokenised.texts), manifest)
         languages = [identify(text) for text in tokenised.texts]
-        labels, abstained = decide(scores, languages, manifest)
+        labels, abstained = decide(scores, languages, manifest, self.thresholds)
         return {
             "language": np.array(languages, dtype=object),
             "stance": np.array([STANCES[best] for best in scores.stances.argmax(axis=1)], dtype=object),

@@ -22,6 +22,7 @@ from narratrace.inference.archives.results import Results, check_free, partial
 from narratrace.inference.archives.writers import ScoreFormat
 from narratrace.inference.posts import PostColumn, posts_to_batch
 from narratrace.inference.summary import MappingUse, Summary, Tally
+from narratrace.model.artefact import ThresholdSet
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
 from narratrace.model.settings import Settings
@@ -48,6 +49,11 @@ class ScoringSettings(Settings):
         description="What computes the scores: onnx-int8, onnx or torch; null is torch on a GPU, else onnx-int8.",
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; null leaves the choice to the backend.")
+    thresholds: ThresholdSet | None = Field(
+        default=None,
+        description="Which thresholds decide on labels: f1, or precision (only labels that keep a promised precision, "
+        "the others for review); null is the artefact's own choice.",
+    )
 
 
 class BatchClassifier(Protocol):

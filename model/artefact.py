@@ -19,7 +19,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,9 @@ from narratrace.model.taxonomy import STANCES, Taxonomy
 
 BUILTIN = Path(__file__).resolve().parent / "builtin" / "hong_kong_2019"
 """The artefact that ships with narratrace."""
+
+ThresholdSet = Literal["f1", "precision"]
+"""The sets of thresholds: those of the best F1, and those of a promised precision."""
 
 FORMAT: Literal[1] = 1
 """Version of the folder's layout; an artefact of another version is refused."""
@@ -96,6 +99,35 @@ class Threshold(StrictModel):
         return self.by_language.get(language, self.default)
 
 
+
+
+class Promise(StrictModel):
+    """A threshold from which labels have the promised precision, and the held-out posts that it rests on."""
+
+    threshold: float | None = Field(ge=0, le=1, description="null: the held-out posts support none.")
+    groups: int = Field(
+        ge=0,
+        description="Groups of related held-out posts with a label at the threshold; where there is none, as the test "
+        "saw them last.",
+    )
+    precision: float | None = Field(
+        ge=0, le=1, description="Mean over these groups of the share of their labels that are right; null: no group."
+    )
+
+
+class PromisedThresholds(StrictModel):
+    """Thresholds that each hold a promise, by narrative and language."""
+
+    precision: float = Field(gt=0, lt=1, description="The least precision.")
+    confidence: float = Field(gt=0, lt=1, description="Probability with which one threshold keeps it.")
+    narratives: dict[str, dict[str, Promise]]
+
+    def of(self, narrative: str, language: str) -> float | None:
+        """Threshold of a narrative for a language, or None where none is promised."""
+        promise = self.narratives[narrative].get(language)
+        return promise.threshold if promise else None
+
+
 class Manifest(StrictModel):
     """Content of ``manifest.json``."""
 
@@ -116,7 +148,11 @@ class Manifest(StrictModel):
     advances: float = Field(
         ge=0, le=1, description="A post whose probability of the stance 'advances' is below this gets no label at all."
     )
-    thresholds: dict[str, Threshold]
+    thresholds: dict[str, Threshold] = Field(description="Those of the best F1.")
+    promised: PromisedThresholds | None = Field(default=None, description="Those of a promised precision, if any.")
+    default_thresholds: ThresholdSet = Field(
+        default="f1", description="The set that decides unless another is asked for."
+    )
     metrics: dict[str, Any] = Field(description="What was measured when it was made, and on what.")
     files: dict[str, FileRecord] = Field(description="Every other file, by its path in the folder.")
 
@@ -125,10 +161,23 @@ class Manifest(StrictModel):
         """Check that what is said of each output is said of all of them."""
         if self.stances != STANCES:
             raise ValueError(f"the stances must be {', '.join(STANCES)}, in this order")
-        for field in ("calibration", "thresholds"):
-            if getattr(self, field).keys() != set(self.narratives):
+        named: dict[str, Mapping[str, object]] = {"calibration": self.calibration, "thresholds": self.thresholds}
+        if self.promised:
+            named["promised"] = self.promised.narratives
+        for field, narratives in named.items():
+            if narratives.keys() != set(self.narratives):
                 raise ValueError(f"the field '{field}' must name each narrative, and no other")
+        if self.default_thresholds == "precision" and not self.promised:
+            raise ValueError("the field 'default_thresholds' asks for promised thresholds, and there are none")
         return self
+
+    def threshold(self, thresholds: ThresholdSet, narrative: str, language: str) -> float | None:
+        """Threshold of a narrative for a language in one of the sets; None where there is none."""
+        if language not in self.languages:
+            return None
+        if thresholds == "f1":
+            return self.thresholds[narrative].of(language)
+        return self.promised.of(narrative, language) if self.promised else None
 
 
 class Artefact:

@@ -80,7 +80,7 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
 
     reference = run(open_backend(artefact, "torch"), _BATCH)
     expected = scores(reference)
-    labels, _ = decide(expected, languages, artefact.manifest)
+    labels, _ = decide(expected, languages, artefact.manifest, "f1")
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         full = Path(scratch) / "model.onnx"
@@ -95,7 +95,7 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
                     score_difference=_difference(got, expected),
                     label_flips=sum(
                         one != other
-                        for one, other in zip(decide(got, languages, artefact.manifest)[0], labels, strict=True)
+                        for one, other in zip(decide(got, languages, artefact.manifest, "f1")[0], labels, strict=True)
                     ),
                     stance_flips=int((got.stances.argmax(axis=1) != expected.stances.argmax(axis=1)).sum()),
                     least_cosine=float((forward.embeddings * reference.embeddings).sum(axis=1).min()),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from narratrace.model.artefact import Calibration, Manifest, StanceCalibration
+from narratrace.model.artefact import Calibration, Manifest, StanceCalibration, ThresholdSet
 from narratrace.model.taxonomy import STANCES
 
 REVIEW_SCORE = 0.5
@@ -51,13 +51,26 @@ def score(deep: Logits, wide: Logits, manifest: Manifest) -> Scores:
     return calibrate(deep, wide, narratives, manifest.stance_calibration)
 
 
-def decide(scores: Scores, languages: Sequence[str], manifest: Manifest) -> tuple[list[list[str]], list[list[str]]]:
+def decide(
+    scores: Scores, languages: Sequence[str], manifest: Manifest, thresholds: ThresholdSet
+) -> tuple[list[list[str]], list[list[str]]]:
     """Labels of n posts, and the narratives that are left to a person.
 
     A post that more probably reports, counters or does neither gets no label, whatever its words. In any other, a
-    narrative is a label where its score reaches the threshold for the post's language. Where the artefact promises
-    no threshold (for that language, or because it was not trained for the language at all), a score that would
-    otherwise count leaves the narrative to a person.
+    narrative is a label where its score reaches the threshold for the post's language. What would count by its best
+    F1 and is no label is left to a person: there is no threshold for it (for that language, or because the artefact
+    was not trained for the language at all), or it does not reach the one that is promised.
+
+    Parameters
+    ----------
+    scores
+        Calibrated scores of n posts.
+    languages
+        Their language tags.
+    manifest
+        Of the artefact.
+    thresholds
+        Which set of thresholds decides.
 
     Returns
     -------
@@ -69,11 +82,17 @@ def decide(scores: Scores, languages: Sequence[str], manifest: Manifest) -> tupl
     for row in np.flatnonzero(scores.stances[:, ADVANCES] >= manifest.advances).tolist():
         language = languages[row]
         for narrative, score in zip(manifest.narratives, scores.narratives[row], strict=True):
-            threshold = manifest.thresholds[narrative]
-            promised = threshold.of(language) if language in manifest.languages else None
-            if promised is not None:
-                if score >= promised:
-                    labels[row].append(narrative)
-            elif score >= (REVIEW_SCORE if threshold.default is None else threshold.default):
+            promised = manifest.threshold(thresholds, narrative, language)
+            if promised is not None and score >= promised:
+                labels[row].append(narrative)
+            elif score >= _review_from(manifest, narrative, language):
                 abstained[row].append(narrative)
     return labels, abstained
+
+
+def _review_from(manifest: Manifest, narrative: str, language: str) -> float:
+    """Score from which a narrative that is no label is left to a person."""
+    best = manifest.threshold("f1", narrative, language)
+    if best is None:
+        best = manifest.thresholds[narrative].default
+    return REVIEW_SCORE if best is None else best

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from narratrace.model.artefact import ThresholdSet
 from narratrace.model.settings import Settings
 
 
@@ -150,6 +151,15 @@ class ThresholdSettings(Settings):
     false_flags: dict[Literal["R", "C", "N"], float] = Field(
         description="Greatest share of held-out posts of each stance that may get a label; labels then ask for a "
         "higher probability of the stance 'advances'."
+    )
+    precision: float = Field(
+        default=0.9, gt=0, lt=1, description="Precision that the second set of thresholds promises."
+    )
+    confidence: float = Field(
+        default=0.9, gt=0, lt=1, description="Probability with which each of these thresholds keeps its promise."
+    )
+    default: ThresholdSet = Field(
+        default="f1", description="Which set decides unless another is asked for: f1 or precision."
     )
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from narratrace.commands.score import BACKEND_HELP
+from narratrace.commands.score import BACKEND_HELP, THRESHOLDS_HELP
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from narratrace.inference.classifier import Prediction
-    from narratrace.model.artefact import Artefact
+    from narratrace.inference.classifier import Classifier, Prediction
 
 SHOWN_SCORE = 0.1
 """Score from which a narrative is worth a line although it is no label."""
@@ -30,6 +29,7 @@ def predict(
         Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
     ] = None,
     backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
+    thresholds: Annotated[Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)] = None,
 ) -> None:
     """Say which narratives posts advance, and their stance, with the scores behind it.
 
@@ -50,7 +50,7 @@ def predict(
 
     from narratrace.inference.classifier import Classifier
 
-    classifier = Classifier.load(artefact, backend=backend)
+    classifier = Classifier.load(artefact, backend=backend, thresholds=thresholds)
     predictions = classifier.predict(posts)
     if as_json:
         import dataclasses
@@ -64,10 +64,10 @@ def predict(
 
     console = Console(highlight=False)
     for post, prediction in zip(posts, predictions, strict=True):
-        console.print(_render(post, prediction, classifier.artefact))
+        console.print(_render(post, prediction, classifier))
 
 
-def _render(post: str, prediction: Prediction, artefact: Artefact) -> RenderableType:
+def _render(post: str, prediction: Prediction, classifier: Classifier) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -75,6 +75,7 @@ def _render(post: str, prediction: Prediction, artefact: Artefact) -> Renderable
     from narratrace.model.printable import printable
     from narratrace.model.taxonomy import STANCE_NAMES
 
+    manifest = classifier.artefact.manifest
     shown = [
         name
         for name, score in sorted(prediction.scores.items(), key=lambda item: -item[1])
@@ -82,7 +83,7 @@ def _render(post: str, prediction: Prediction, artefact: Artefact) -> Renderable
     ]
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
     for name in shown:
-        threshold = artefact.manifest.thresholds[name].of(prediction.language)
+        threshold = manifest.threshold(classifier.thresholds, name, prediction.language)
         bound = "" if threshold is None else f"threshold {threshold:.2f}"
         if name in prediction.labels:
             verdict, style = "advances", "bold"
@@ -92,7 +93,8 @@ def _render(post: str, prediction: Prediction, artefact: Artefact) -> Renderable
             verdict, style = "named, not advanced", "dim"  # the stance speaks against it
         else:
             verdict, style = "below threshold", "dim"
-        table.add_row(verdict, artefact.taxonomy[name].title, f"{prediction.scores[name]:.2f}", bound, style=style)
+        title = classifier.artefact.taxonomy[name].title
+        table.add_row(verdict, title, f"{prediction.scores[name]:.2f}", bound, style=style)
     stance = f"{STANCE_NAMES[prediction.stance]} ({prediction.stances[prediction.stance]:.2f})"
     notes = [f"read in {prediction.windows} windows"] if prediction.windows > 1 else []
     if prediction.truncated:

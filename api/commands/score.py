@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from narratrace.inference.summary import Summary
 
 BACKEND_HELP = "onnx-int8, onnx or torch; torch on a GPU and onnx-int8 elsewhere if not given."
+
+THRESHOLDS_HELP = (
+    "f1: label from the scores of the best F1 on. precision: label only what keeps the artefact's promised precision, "
+    "and leave the rest to review. The artefact's own choice if not given."
+)
 
 ODDITIES = {
     "id missing": "have no id and are named <file>:<row>",
@@ -65,6 +70,7 @@ def score(
     ] = None,
     backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
+    thresholds: Annotated[Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,
@@ -108,7 +114,8 @@ def score(
     from narratrace.model.settings import check_settings, load_settings
 
     given: dict[str, Any] = {
-        "format": form, "text": text, "limit": limit, "artefact": artefact, "backend": backend, "threads": threads
+        "format": form, "text": text, "limit": limit, "artefact": artefact, "backend": backend, "threads": threads,
+        "thresholds": thresholds,
     }  # fmt: skip
     settings = load_settings(ScoringSettings, config or DEFAULT_SETTINGS, overrides or ())
     chosen = settings.model_dump() | {name: value for name, value in given.items() if value is not None}
@@ -120,7 +127,9 @@ def score(
     archive = Archive.open(inputs, settings.mapping, out=out)
     progress_to = Console(stderr=True, quiet=quiet, highlight=False)
     _show_archive(archive, progress_to)
-    classifier = Classifier.load(settings.artefact, backend=settings.backend, threads=settings.threads)
+    classifier = Classifier.load(
+        settings.artefact, backend=settings.backend, threads=settings.threads, thresholds=settings.thresholds
+    )
 
     try:
         with ProgressDisplay(progress_to) as display:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from narratrace.model.artefact import Calibration, Manifest, StanceCalibration
+from narratrace.model.artefact import Calibration, Manifest, StanceCalibration, ThresholdSet
 from narratrace.model.language import LANGUAGES
 from narratrace.model.scores import REVIEW_SCORE, Logits, Scores, calibrate, decide
 
@@ -34,6 +34,17 @@ def manifest(artefact_fields: dict[str, Any]) -> Manifest:
         advances=0.6,
         calibration={"first": PLAIN, "second": PLAIN},
         thresholds={"first": {"default": 0.4, "by_language": {"en": 0.8, "yue": None}}, "second": {"default": None}},
+        promised={
+            "precision": 0.9,
+            "confidence": 0.9,
+            "narratives": {
+                "first": {
+                    "zh-Hans": {"threshold": 0.7, "groups": 40, "precision": 1.0},
+                    "en": {"threshold": None, "groups": 9, "precision": 0.9},
+                },
+                "second": {"zh-Hans": {"threshold": 0.3, "groups": 30, "precision": 1.0}},
+            },
+        },
     )
 
 
@@ -101,13 +112,31 @@ def test_no_posts_give_no_scores() -> None:
 def test_labels_and_what_is_left_to_a_person(
     manifest: Manifest, language: str, scores: list[float], labels: list[str], abstained: list[str]
 ) -> None:
-    assert decide(given_scores(scores), [language], manifest) == ([labels], [abstained])
+    assert decide(given_scores(scores), [language], manifest, "f1") == ([labels], [abstained])
+
+
+@pytest.mark.parametrize(
+    ("language", "scores", "labels", "abstained"),
+    [
+        ("zh-Hans", [0.7, 0.3], ["first", "second"], []),  # both at their promised thresholds
+        ("zh-Hans", [0.69, 0.29], [], ["first"]),  # reaches the best F1 alone
+        ("zh-Hans", [0.39, 0.0], [], []),
+        ("en", [0.8, 0.0], [], ["first"]),  # too few posts to promise anything
+        ("en", [0.79, 0.0], [], []),
+        ("yue", [0.4, 0.6], [], ["first", "second"]),  # nothing is said of the language
+        ("other", [0.9, 0.9], [], ["first", "second"]),
+    ],
+)
+def test_what_no_promise_covers_is_left_to_a_person(
+    manifest: Manifest, language: str, scores: list[float], labels: list[str], abstained: list[str]
+) -> None:
+    assert decide(given_scores(scores), [language], manifest, "precision") == ([labels], [abstained])
 
 
 @pytest.mark.parametrize(("advances", "labelled"), [(0.6, True), (0.59, False), (0.0, False)])
 def test_only_a_post_that_advances_gets_labels(manifest: Manifest, advances: float, labelled: bool) -> None:
     scores = given_scores([1.0, 1.0], stances=[advances, 1 - advances, 0, 0])
-    labels, abstained = decide(scores, ["zh-Hans"], manifest)
+    labels, abstained = decide(scores, ["zh-Hans"], manifest, "f1")
     assert (bool(labels[0]), bool(abstained[0])) == (labelled, labelled)
 
 
@@ -127,8 +156,9 @@ def test_a_narrative_is_a_label_or_left_to_a_person_never_both(
         np.array([row[:2] for row in rows], dtype=np.float32).reshape(-1, 2),
         np.array([[row[2], 1 - row[2], 0, 0] for row in rows], dtype=np.float32).reshape(-1, 4),
     )
-    labels, abstained = decide(scores, [row[3] for row in rows], manifest)
-    assert len(labels) == len(abstained) == len(rows)
-    for (*_, language), labelled, review in zip(rows, labels, abstained, strict=True):
-        assert not set(labelled) & set(review)
-        assert not labelled or language in manifest.languages
+    for thresholds in get_args(ThresholdSet):
+        labels, abstained = decide(scores, [row[3] for row in rows], manifest, thresholds)
+        assert len(labels) == len(abstained) == len(rows)
+        for (*_, language), labelled, review in zip(rows, labels, abstained, strict=True):
+            assert not set(labelled) & set(review)
+            assert not labelled or language in manifest.languages
