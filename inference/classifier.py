@@ -88,7 +88,9 @@ class Classifier:
         self.artefact = artefact
         self.thresholds = thresholds or artefact.manifest.default_thresholds
         if self.thresholds not in get_args(ThresholdSet):
-            raise SettingsError(f"There are no thresholds '{thresholds}'; choose {' or '.join(get_args(ThresholdSet))}.")
+            raise SettingsError(
+                f"There are no thresholds '{thresholds}'; choose {' or '.join(get_args(ThresholdSet))}."
+            )
         if self.thresholds == "precision" and artefact.manifest.promised is None:
             raise ArtefactError(f"The artefact {artefact.id} promises no precision: use its thresholds f1.")
         self._backend = open_backend(artefact, backend, threads)

@@ -99,8 +99,6 @@ class Threshold(StrictModel):
         return self.by_language.get(language, self.default)
 
 
-
-
 class Promise(StrictModel):
     """A threshold from which labels have the promised precision, and the held-out posts that it rests on."""
 

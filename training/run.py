@@ -27,7 +27,6 @@ from narratrace.model.artefact import (
     WIDE,
     Artefact,
     Base,
-    Threshold,
     hash_file,
     save_artefact,
 )
@@ -36,14 +35,14 @@ from narratrace.model.errors import InputError, SettingsError
 from narratrace.model.export import export_onnx
 from narratrace.model.network import load_encoder, load_network, save_network
 from narratrace.model.quantise import quantise
-from narratrace.model.scores import Logits, calibrate
+from narratrace.model.scores import Logits
 from narratrace.model.settings import save_settings
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.augmentation import Augmentation
-from narratrace.training.calibration import fit_calibration, fit_stance_calibration
 from narratrace.training.card import write_card
+from narratrace.training.decision import fit_decision
 from narratrace.training.folds import assign_folds
 from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states
 from narratrace.training.labelled import (
@@ -57,7 +56,6 @@ from narratrace.training.labelled import (
 from narratrace.training.metrics import measure
 from narratrace.training.rows import fingerprint
 from narratrace.training.settings import TrainingSettings
-from narratrace.training.thresholds import choose_thresholds
 from narratrace.training.trainer import fine_tune, infer
 from narratrace.training.wide import fit_wide
 
@@ -121,18 +119,8 @@ def train(
     folds = _assign_folds(posts, settings)
     _train_all(settings, posts, out, jobs, on_progress)
 
-    labels, known = label_matrix(posts.measured, taxonomy), known_matrix(posts.measured, taxonomy)
     held_out = _held_out_logits(out, posts, folds, taxonomy, settings)
-    stances = fit_stance_calibration(*held_out, stance_indices(posts.measured))
-    narratives = fit_calibration(*held_out, labels, known)
-    thresholds = choose_thresholds(
-        calibrate(*held_out, narratives, stances),
-        labels,
-        known,
-        stance_indices(posts.measured),
-        settings.thresholds.smoothing,
-        settings.thresholds.false_flags,
-    )
+    decision = fit_decision(*held_out, posts.measured, taxonomy, settings.data.languages, settings.thresholds)
 
     # The encoder as it was saved, in half precision, is what is measured and exported.
     network = load_network(out / FINAL)
@@ -140,11 +128,11 @@ def train(
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
     def figures(of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
-        scores = calibrate(deep, wide, narratives, stances)
+        scores = decision.scores(deep, wide)
         return measure(
             taxonomy.narrative_ids,
             scores.narratives,
-            thresholds.flag(scores),
+            decision.thresholds.flag(scores),
             label_matrix(of, taxonomy),
             known_matrix(of, taxonomy),
             scores.stances.argmax(axis=1),
@@ -192,13 +180,12 @@ def train(
         stances=STANCES,
         languages=settings.data.languages,
         max_tokens=settings.max_tokens,
-        calibration=dict(zip(taxonomy.narrative_ids, narratives, strict=True)),
-        stance_calibration=stances,
-        advances=thresholds.advances,
-        thresholds={
-            narrative: Threshold(default=float(threshold))
-            for narrative, threshold in zip(taxonomy.narrative_ids, thresholds.narratives, strict=True)
-        },
+        calibration=dict(zip(taxonomy.narrative_ids, decision.calibration, strict=True)),
+        stance_calibration=decision.stance_calibration,
+        advances=decision.thresholds.advances,
+        thresholds=decision.of_f1(taxonomy.narrative_ids),
+        promised=decision.promised,
+        default_thresholds=settings.thresholds.default,
         metrics=metrics,
     )
     return artefact, metrics
@@ -230,7 +217,7 @@ def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
     # The wide part, thresholds and figures come after the trainings: changing them costs none.
     later: Any = {
         "data": {"description", "dev", "languages"},
-        "thresholds": {"smoothing", "false_flags"},
+        "thresholds": {"smoothing", "false_flags", "precision", "confidence", "default"},
         "wide": True,
         "full_precision": True,
     }

@@ -29,7 +29,9 @@ def predict(
         Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
     ] = None,
     backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
-    thresholds: Annotated[Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)] = None,
+    thresholds: Annotated[
+        Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)
+    ] = None,
 ) -> None:
     """Say which narratives posts advance, and their stance, with the scores behind it.
 

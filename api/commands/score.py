@@ -70,7 +70,9 @@ def score(
     ] = None,
     backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
-    thresholds: Annotated[Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)] = None,
+    thresholds: Annotated[
+        Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,

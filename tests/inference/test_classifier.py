@@ -244,6 +244,31 @@ def test_a_backend_that_is_not_there_is_named(tiny_artefact: Artefact, tmp_path:
         Classifier.load(copy)
 
 
+def test_the_promised_thresholds_label_less_and_leave_the_rest_to_a_person(
+    tiny_artefact: Artefact, tiny_classifier: Classifier, posts: list[str]
+) -> None:
+    strict = Classifier.load(tiny_artefact.path, threads=1, thresholds="precision")
+    promised = tiny_artefact.manifest.promised
+    assert promised is not None
+    best, sure = tiny_classifier.predict(posts), strict.predict(posts)
+    assert any(prediction.labels for prediction in best)
+    for one, other in zip(best, sure, strict=True):
+        assert one.scores == other.scores
+        assert all(promised.of(label, other.language) is not None for label in other.labels)
+        assert set(one.labels) <= set(other.labels) | set(other.abstained)
+
+
+def test_thresholds_that_are_not_there_are_named(tiny_artefact: Artefact) -> None:
+    with pytest.raises(SettingsError, match=r"'best'; choose f1 or precision"):
+        Classifier(tiny_artefact, thresholds="best")
+    without = Artefact(tiny_artefact.path, tiny_artefact.manifest.model_copy(update={"promised": None}))
+    with pytest.raises(ArtefactError, match="promises no precision"):
+        Classifier(without, thresholds="precision")
+    first = Artefact(tiny_artefact.path, tiny_artefact.manifest.model_copy(update={"default_thresholds": "precision"}))
+    assert Classifier(first, threads=1).thresholds == "precision"
+    assert Classifier(first, threads=1, thresholds="f1").thresholds == "f1"
+
+
 WITHOUT_EXTRAS = """
 import json, sys
 for name in ("torch", "transformers", "sklearn", "scipy", "onnx", "datasets", "accelerate", "sentence_transformers"):

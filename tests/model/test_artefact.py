@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from narratrace.inference.classifier import Classifier
 from narratrace.model.artefact import CARD, MANIFEST, TAXONOMY, Artefact, Manifest, _identify, save_artefact
@@ -101,6 +102,21 @@ def test_a_damaged_file_is_named(artefact: Artefact, damage: Callable[[Path], ob
     with pytest.raises(ArtefactError, match=what) as error:
         Artefact.open(artefact.path)
     assert str(named) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"default_thresholds": "precision"}, "there are none"),
+        ({"promised": {"precision": 0.9, "confidence": 0.9, "narratives": {}}}, "'promised' must name each narrative"),
+        ({"promised": {"precision": 1.0, "confidence": 0.9, "narratives": {}}}, "less than 1"),
+    ],
+)
+def test_promises_are_whole(
+    tmp_path: Path, fill: Callable[[Path], None], artefact_fields: dict[str, Any], fields: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(ValidationError, match=what):
+        save_artefact(tmp_path / "new", fill, **artefact_fields | fields)
 
 
 def lower_threshold(fields: dict[str, Any]) -> None:

@@ -119,9 +119,7 @@ def test_any_posts_give_a_promise_that_their_own_labels_bear_out(
     posts: list[tuple[float, bool, int]], precision: float, confidence: float
 ) -> None:
     scores, labels, group = (np.array([post[part] for post in posts]) for part in range(3))
-    found = promise_precision(
-        scores.astype(float), labels.astype(bool), group.astype(np.int64), precision, confidence
-    )
+    found = promise_precision(scores.astype(float), labels.astype(bool), group.astype(np.int64), precision, confidence)
     assert found.groups <= len(set(group.tolist()))
     if found.threshold is not None:
         assert found.groups >= fewest_groups(precision, confidence)
