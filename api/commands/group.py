@@ -100,7 +100,7 @@ def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from narratrace.inference.archives.printable import printable
+    from narratrace.model.printable import printable
 
     found = summary.found
     console.print(
