@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from narratrace.inference.copypasta.shingles import distinct
+
 SMALL_BUCKET = 16
 """Buckets up to this size give all their pairs."""
 HUBS = 3
@@ -28,16 +30,14 @@ class KeyIndex:
         self._rows = np.zeros(0, dtype=np.int32)
 
     def add(
-        self, keys: NDArray[np.uint64], new: NDArray[np.int64], priority: NDArray[np.uint64], first_new: int
+        self, keys: NDArray[np.uint64], rows: NDArray[np.int32], priority: NDArray[np.uint64], first_new: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Add rows, and yield the candidate pairs that have at least one of them.
 
         Parameters
         ----------
-        keys
-            Shape (new rows, keys of a row).
-        new
-            Numbers of the new rows.
+        keys, rows
+            Keys of the new rows, in any order.
         priority
             Of all rows, old ones too.
         first_new
@@ -48,31 +48,31 @@ class KeyIndex:
         tuple of two arrays
             Rows of each pair, the smaller priority first. A pair may come several times.
         """
-        added = keys.ravel()
-        rows = np.repeat(new.astype(np.int32), keys.shape[1])
-        # Within a key by priority.
-        order = np.lexsort((priority[rows], added))
-        added, rows = added[order], rows[order]
+        order = np.lexsort((priority[rows], keys))  # within a key by priority
+        added, rows = keys[order], rows[order]
         old_keys, old_rows = self._keys, self._rows
         at = np.searchsorted(old_keys, added, "right")
         self._keys, self._rows = np.insert(old_keys, at, added), np.insert(old_rows, at, rows)
         touched_keys, touched_rows = self._touched(added, priority) if len(old_keys) else (self._keys, self._rows)
         yield from _pairs(touched_keys, touched_rows, first_new)
 
-    def find(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def find(self, keys: NDArray[np.uint64], queries: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Find the rows that share keys with others, which are not added.
+
+        Parameters
+        ----------
+        keys, queries
+            Keys and what has them.
 
         Returns
         -------
         queries, rows
-            Pairs of a row of `keys` and a row of the index, each pair once; of a large bucket, some rows only.
+            Pairs of a query and a row of the index, each pair once; of a large bucket, some rows only.
         """
-        flat = keys.ravel()
-        first = np.searchsorted(self._keys, flat, "left")
-        count = np.minimum(np.searchsorted(self._keys, flat, "right") - first, SMALL_BUCKET)
+        first = np.searchsorted(self._keys, keys, "left")
+        count = np.minimum(np.searchsorted(self._keys, keys, "right") - first, SMALL_BUCKET)
         places = np.repeat(first, count) + _within(count)
-        queries = np.repeat(np.arange(len(flat)) // max(keys.shape[1], 1), count)
-        pairs = np.unique((queries.astype(np.int64) << 32) | self._rows[places])
+        pairs = distinct((np.repeat(queries, count).astype(np.int64) << 32) | self._rows[places])
         return pairs >> 32, pairs & 0xFFFFFFFF
 
     def _touched(

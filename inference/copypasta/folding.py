@@ -2,9 +2,10 @@
 
 Each form is made from the one before:
 
-- **normalised**: the text module's form, without what operations add to dodge de-duplication (tokens of random letters
-  and digits at either end, runs of symbols, emoji), without case, punctuation, and blanks that are not between letters,
-  and with look-alike letters of other alphabets (``сhina`` with a Cyrillic с) as the Latin ones they pass for.
+- **normalised**: letters and digits of the text module's form, in lower case, without what operations add to dodge
+  de-duplication (tokens of random letters and digits at either end), without what platforms add (names after an @,
+  emoticons and mark-up in brackets, the words of share buttons), and with look-alike letters of other alphabets
+  (``сhina`` with a Cyrillic с) as the Latin ones they pass for.
 - **script**: Chinese characters in Simplified script, by OpenCC.
 - **lexical**: the commonest Cantonese words as their Mandarin ones. It is what the fuzzy stage compares.
 """
@@ -24,6 +25,11 @@ _LOOKALIKES = str.maketrans("аеорсухіјѕԁһкмтвнгԛԝүαορν�
 _FOREIGN = re.compile(r"[бджзйлпфцчшщъыьэюяґєїγδζηθλμξπσςφχψω]")
 _LATIN = re.compile(r"[a-z]")
 
+# Names that the text module leaves, as they might be places; [哈哈] of Weibo, [size=6] of forums; share buttons.
+_PLATFORM = re.compile(
+    r"@[\w-]{2,20}(?=[\s@:]|$)|\[[\u3400-\u9fff]{1,4}\]|\[/?[a-z]{1,6}(?:=#?\w{1,9})?\]"
+    r"|转发微博|轉發微博|[-(]? ?分享自 ?(?:@\S{1,20}|LIHKG 討論區)\)?|\(来自 ?@\S{1,20}\)|(?<!\S)via @?\w{1,20}$"
+)
 _FORMS_AT_ONCE = 2**12
 _LETTERS = re.compile(r"[^\W_]+")
 # Random tokens at the ends; "G20", "covid19" or "YouTube" change their kind of character too seldom.
@@ -60,7 +66,7 @@ def normalised_form(text: str) -> str:
     >>> normalised_form("支持警察！！ x7Kq2Zp") == normalised_form("支持警察🇨🇳")
     True
     """
-    plain = _trimmed(normalise(text).text)
+    plain = _trimmed(_PLATFORM.sub(" ", normalise(text).text))
     for _ in range(_MOST_AFFIXES):
         shorter = _trimmed(_AFFIX.sub(_unless_random, plain))
         if not shorter or shorter == plain:

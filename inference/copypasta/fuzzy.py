@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.inference.copypasta.candidates import KeyIndex
-from narratrace.inference.copypasta.shingles import SKETCH, sketch
+from narratrace.inference.copypasta.shingles import SKETCH, distinct, sketch
 from narratrace.inference.copypasta.similarity import containment, edit_similarity
 from narratrace.inference.copypasta.stars import Pairs
 
@@ -47,12 +47,14 @@ class FuzzyStage:
             Of all nodes, old and new. Short ones get no pairs.
         """
         first = len(self._sketches)
-        sketches, keys = sketch(shingles.after(first))
-        self._sketches = np.concatenate([self._sketches, sketches])
-        seen = np.zeros(0, dtype=np.int64)
-        fresh = np.flatnonzero(~is_short[first:]) + first
-        for a, b in self._index.add(keys[fresh - first], fresh, priority, first):
-            seen = np.union1d(seen, self._likely(a, b))
+        new = sketch(shingles.after(first))
+        self._sketches = np.concatenate([self._sketches, new.values])
+        likely = [np.zeros(0, dtype=np.int64)]
+        rows = new.rows + np.int32(first)
+        kept = ~is_short[rows]
+        for a, b in self._index.add(new.keys[kept], rows[kept], priority, first):
+            likely.append(self._likely(a, b))
+        seen = distinct(np.concatenate(likely))
         a, b = seen >> 32, seen & 0xFFFFFFFF
         similarity = self.verify(texts, shingles, a, b)
         return Pairs(a, b, similarity).where(similarity > 0)
@@ -72,10 +74,11 @@ class FuzzyStage:
 
     def candidates(self, shingles: Shingles) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Find nodes that texts which are not added may belong to: pairs of a text's row and a node."""
-        return self._index.find(sketch(shingles)[1])
+        asked = sketch(shingles)
+        return self._index.find(asked.keys, asked.rows)
 
     def _likely(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-        pairs = np.unique((np.minimum(a, b) << 32) | np.maximum(a, b))
+        pairs = distinct((np.minimum(a, b) << 32) | np.maximum(a, b))
         kept = []
         for low in range(0, len(pairs), _PAIRS_AT_ONCE):
             part = pairs[low : low + _PAIRS_AT_ONCE]
@@ -91,10 +94,10 @@ def link_similarity(
     edits = edit_similarity(texts, a, b)
     shared = containment(shingles, a, b)
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
-    ratio = np.minimum(lengths[a], lengths[b]) / np.maximum(np.maximum(lengths[a], lengths[b]), 1)
+    is_part = np.minimum(lengths[a], lengths[b]) >= settings.min_length_ratio * np.maximum(lengths[a], lengths[b])
     common = shared * np.minimum(shingles.information[a], shingles.information[b])
-    linked = (edits >= settings.min_edit_similarity) | (
-        (shared >= settings.min_containment) & (ratio >= settings.min_length_ratio)
-    )
-    linked &= (common >= settings.min_shared) | (edits == 1)
+    linked = (edits >= settings.min_edit_similarity) & (common >= settings.min_shared / 2)
+    mean = (edits + shared) / 2 >= settings.min_mean
+    linked |= (mean | (shared >= settings.min_containment)) & (common >= settings.min_shared) & is_part
+    linked |= edits == 1
     return np.where(linked, np.maximum(edits, shared), np.float32(0)).astype(np.float32)

@@ -17,8 +17,9 @@ class FuzzySettings(Settings):
     """When two texts are edits or parts of one another."""
 
     min_edit_similarity: float = Field(ge=0, le=1, description="1 - Levenshtein distance / longer length, at least.")
+    min_mean: float = Field(ge=0, le=1, description="Mean of edit similarity and containment, at least.")
     min_containment: float = Field(ge=0, le=1, description="Shared shingles / shingles of the shorter, at least.")
-    min_shared: float = Field(ge=0, description="Shared information, at least, in pairs of Chinese characters.")
+    min_shared: float = Field(ge=0, description="Shared information, at least; half of it will do for edits.")
     min_length_ratio: float = Field(ge=0, le=1, description="Length of the shorter / length of the longer, at least.")
 
 
