@@ -250,7 +250,7 @@ class CopypastaGrouper:
         self._node_label = np.full(len(self._star), -1, dtype=np.int64)
         self._node_label[node] = label
         self.labels_ = label
-        tables: Tables = make_tables(self._posts, self._text_of, found, {})
+        tables: Tables = make_tables(self._posts, self._text_of, found)
         self.groups_, self.links_, self.posts_ = tables
 
     def _numbered(self, star: NDArray[np.int64]) -> NDArray[np.int64]:

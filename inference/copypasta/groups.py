@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from narratrace.inference.copypasta.innocent import explain
 from narratrace.inference.posts import POST_SCHEMA
 
 STAGES = ("exact", "normalised", "script", "fuzzy", "semantic", "translation")
@@ -89,7 +90,7 @@ class Membership(NamedTuple):
     is_short: NDArray[np.bool_]
 
 
-def make_tables(posts: pa.Table, text_of: NDArray[np.int64], found: Membership, innocent: dict[int, str]) -> Tables:
+def make_tables(posts: pa.Table, text_of: NDArray[np.int64], found: Membership) -> Tables:
     """Write the tables.
 
     Parameters
@@ -100,8 +101,6 @@ def make_tables(posts: pa.Table, text_of: NDArray[np.int64], found: Membership, 
         Number of each post's distinct text.
     found
         Groups of the posts.
-    innocent
-        Innocent explanations, by group.
     """
     names = pa.array(STAGES, pa.string())
     in_group = found.label >= 0
@@ -132,10 +131,10 @@ def make_tables(posts: pa.Table, text_of: NDArray[np.int64], found: Membership, 
         ],
         schema=LINK_SCHEMA,
     )
-    return Tables(_groups(posts, text_of, found, innocent), links, all_posts)
+    return Tables(_groups(posts, text_of, found), links, all_posts)
 
 
-def _groups(posts: pa.Table, text_of: NDArray[np.int64], found: Membership, innocent: dict[int, str]) -> pa.Table:
+def _groups(posts: pa.Table, text_of: NDArray[np.int64], found: Membership) -> pa.Table:
     rows = np.flatnonzero(found.label >= 0)
     if not len(rows):
         return GROUP_SCHEMA.empty_table()
@@ -169,6 +168,8 @@ def _groups(posts: pa.Table, text_of: NDArray[np.int64], found: Membership, inno
     present[np.searchsorted(group, found.label[linked]), found.stage[linked]] = True
     stages = [[STAGES[at] for at in np.flatnonzero(row)] for row in present]
     representative = table["representative_min"]
+    texts = posts["text"].take(representative)
+    innocent = explain(dict(zip(group.tolist(), texts.to_pylist(), strict=True)), posts, found.label)
     return pa.table(
         [
             table["group"],
@@ -182,7 +183,7 @@ def _groups(posts: pa.Table, text_of: NDArray[np.int64], found: Membership, inno
             pa.array([innocent.get(each) for each in group.tolist()], pa.string()),
             posts["id"].take(representative),
             representative,
-            posts["text"].take(representative),
+            texts,
         ],
         schema=GROUP_SCHEMA,
     )
