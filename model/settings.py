@@ -47,7 +47,7 @@ def load_settings(schema: type[S], path: Path, overrides: Sequence[str] = ()) ->
     if not isinstance(fields, dict):
         raise SettingsError(f"{path} must hold settings as 'name: value' lines.")
     for override in overrides:
-        _apply(fields, override)
+        apply_override(fields, override)
     return check_settings(schema, fields, str(path))
 
 
@@ -68,7 +68,8 @@ def save_settings(settings: BaseModel, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _apply(fields: dict[str, Any], override: str) -> None:
+def apply_override(fields: dict[str, Any], override: str) -> None:
+    """Change ``fields`` as the override ``a.b=value`` says; raise :class:`SettingsError` where it is none."""
     name, mark, value = override.partition("=")
     if not mark or not name.strip():
         raise SettingsError(f"'{override}' is no setting: write name=value, for example optimiser.epochs=3.")

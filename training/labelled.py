@@ -234,7 +234,8 @@ def _ties(row: Row, columns: ColumnSettings, text: str) -> tuple[str, ...]:
     ties = [f"text:{_key(text)}"]
     named = [("account", columns.account), *((column, column) for column in columns.group)]
     named += [("id", columns.id), ("id", columns.rewritten_from)]
-    return (*ties, *(f"{kind}:{value}" for kind, column in named if (value := field(row, column))))
+    values = ((kind, field(row, column)) for kind, column in named)
+    return (*ties, *(f"{kind}:{value}" for kind, value in values if value not in (None, "")))
 
 
 def _key(text: str) -> str:

@@ -1,0 +1,128 @@
+"""``narratrace data``: look at labelled posts before training, and split them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from narratrace.training.folds import Share
+    from narratrace.training.settings import ColumnSettings
+
+app = typer.Typer(help="Labelled posts: check and split them.", no_args_is_help=True, rich_markup_mode="rich")
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE",
+        help=".jsonl, .csv, .tsv or .parquet, a folder of a Hugging Face data set, or hf:ID; #SPLIT takes one split.",
+        show_default=False,
+    ),
+]
+TaxonomyOption = Annotated[
+    str, typer.Option("--taxonomy", "-t", help="Id of a shipped taxonomy, or a YAML file.", show_default=False)
+]
+Maps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="NAME=COLUMN",
+        help="Which column holds what, as in --map text=body or --map labels.police_heroes=is_police.",
+        show_default=False,
+    ),
+]
+SHOWN_OFF = 0.05
+"""Distance of a share from its target from which it is marked."""
+
+
+@app.command()
+def split(
+    sources: Sources,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the parts.", show_default=False)],
+    taxonomy: TaxonomyOption,
+    parts: Annotated[
+        str | None,
+        typer.Option(help="Name and fraction of each part, as in train=0.8,dev=0.1,test=0.1.", show_default=False),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="So many parts of one size, fold-1, fold-2, ...", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides among what is equally good.")] = 0,
+    maps: Maps = None,
+) -> None:
+    """Split labelled posts so that related ones stay together and every part has its share of everything.
+
+    Related are posts of one account, group, family or rewriting, and near-duplicates, which are found by themselves.
+    Shares of narratives, languages and stances come as close to their targets as whole groups allow; the table says
+    how close. The same posts and seed give the same parts.
+
+    [bold]Examples[/bold]
+
+        narratrace data split posts.csv -t hong_kong_2019 --parts train=0.8,dev=0.1,test=0.1 -o parts
+
+        narratrace data split posts.parquet -t my_taxonomy.yaml --map text=body --folds 5 -o folds
+    """
+    from rich.console import Console
+
+    from narratrace.model.errors import MissingExtraError, SettingsError
+    from narratrace.model.taxonomy import Taxonomy
+
+    try:
+        from narratrace.training.splitting import split_files
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("train", "Splitting labelled posts") from error
+
+    if (parts is None) == (folds is None):
+        raise SettingsError("Say either --parts, as in --parts train=0.8,dev=0.2, or --folds.")
+    fractions = _parse_parts(parts) if parts else {f"fold-{fold + 1}": 1 / (folds or 1) for fold in range(folds or 0)}
+    console = Console(stderr=True, highlight=False)
+    with console.status("Splitting"):
+        shares = split_files(sources, Taxonomy.load(taxonomy), parse_maps(maps), fractions, out, seed)
+    _show_shares(shares, list(fractions), Console(highlight=False))
+    console.print(f"{len(fractions)} parts are in {out}.", markup=False)
+
+
+def parse_maps(maps: Sequence[str] | None) -> ColumnSettings:
+    """Read ``--map`` options as settings of columns."""
+    from narratrace.model.settings import apply_override, check_settings
+    from narratrace.training.settings import ColumnSettings
+
+    fields: dict[str, Any] = {}
+    for one in maps or ():
+        apply_override(fields, one)
+    return check_settings(ColumnSettings, fields, "--map")
+
+
+def _parse_parts(said: str) -> dict[str, float]:
+    from narratrace.model.errors import SettingsError
+
+    parts: dict[str, float] = {}
+    for part in said.split(","):
+        name, _, fraction = part.partition("=")
+        if name.strip() in parts:
+            raise SettingsError(f"--parts names '{name.strip()}' twice: give each part a name of its own.")
+        try:
+            parts[name.strip()] = float(fraction)
+        except ValueError as error:
+            raise SettingsError(f"'{part}' is no part: write its name and fraction, as in train=0.8.") from error
+    return parts
+
+
+def _show_shares(shares: Sequence[Share], parts: Sequence[str], console: Any) -> None:
+    from rich.table import Table
+
+    table = Table("", "", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("posts", *parts, "off by"):
+        table.add_column(column, justify="right")
+    kind = None
+    for share in shares:
+        total = sum(share.counts)
+        cells = (f"{count} ({count / total:.1%})" for count in share.counts)
+        off = f"{100 * share.off:.1f} points"
+        style = "yellow" if share.off > SHOWN_OFF else ""
+        table.add_row("" if share.kind == kind else share.kind, share.name, str(total), *cells, off, style=style)
+        kind = share.kind
+    console.print(table)
