@@ -44,9 +44,11 @@ class Share(NamedTuple):
         return apart / max(sum(self.counts), 1)
 
 
-def assign_folds(posts: Sequence[LabelledPost], folds: int, seed: int) -> NDArray[np.int64]:
+def assign_folds(
+    posts: Sequence[LabelledPost], folds: int, seed: int, groups: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Number the cross-validation fold of each post: :func:`split` into parts of one size; shape (posts,)."""
-    return split(posts, [1 / folds] * folds, seed)
+    return split(posts, [1 / folds] * folds, seed, groups)
 
 
 def split(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from narratrace.model.scores import Logits
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
-from narratrace.training.folds import split
+from narratrace.training.folds import assign_folds
 from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
 from narratrace.training.settings import WideSettings
 from narratrace.training.wide import fit_wide
@@ -69,7 +69,7 @@ def find_label_errors(
     InputError
         There are too few unrelated posts for a cross-validation.
     """
-    scores = _held_out(posts, taxonomy, split(posts, [1 / _FOLDS] * _FOLDS, seed, groups))
+    scores = _held_out(posts, taxonomy, assign_folds(posts, _FOLDS, seed, groups))
     labels, known = label_matrix(posts, taxonomy), known_matrix(posts, taxonomy)
     errors = []
     for column, narrative in enumerate(taxonomy.narrative_ids):

@@ -43,7 +43,7 @@ from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.augmentation import Augmentation
 from narratrace.training.card import write_card
 from narratrace.training.decision import fit_decision
-from narratrace.training.folds import assign_folds
+from narratrace.training.folds import assign_folds, related_groups
 from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states
 from narratrace.training.labelled import (
     LabelledPost,
@@ -51,7 +51,6 @@ from narratrace.training.labelled import (
     label_matrix,
     read_labelled,
     stance_indices,
-    tie_groups,
 )
 from narratrace.training.metrics import measure
 from narratrace.training.rows import fingerprint
@@ -115,8 +114,8 @@ def train(
     taxonomy = Taxonomy.load(settings.taxonomy)
     posts = _read(settings, taxonomy)
     base = _read_base(settings.base)
-    _claim(out, settings, taxonomy)
     folds = _assign_folds(posts, settings)
+    _claim(out, settings, taxonomy, folds)
     _train_all(settings, posts, out, jobs, on_progress)
 
     held_out = _held_out_logits(out, posts, folds, taxonomy, settings)
@@ -212,7 +211,7 @@ def _read_base(folder: Path) -> BaseRecord:
         raise InputError(f"{folder} is no base encoder: make one with: narratrace base build {folder}") from error
 
 
-def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
+def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy, folds: NDArray[np.int64]) -> None:
     """Make the run's folder, or make sure that it holds this very run."""
     # The wide part, thresholds and figures come after the trainings: changing them costs none.
     later: Any = {
@@ -225,10 +224,12 @@ def _claim(out: Path, settings: TrainingSettings, taxonomy: Taxonomy) -> None:
     digests["taxonomy"] = hashlib.sha256("\n".join(taxonomy.narrative_ids).encode()).hexdigest()
     weights = sorted(settings.base.glob("*.safetensors"))
     digests |= {str(path): hash_file(path) for path in (settings.base / "tokenizer.json", *weights)}
+    digests["folds"] = hashlib.sha256(folds.tobytes()).hexdigest()
     digests |= {source: fingerprint(source) for source in (*settings.data.train, *settings.data.synthetic)}
     record = out / "inputs.json"
     if record.is_file():
-        changed = [name for name, digest in json.loads(record.read_text()).items() if digests.get(name) != digest]
+        before = json.loads(record.read_text())
+        changed = sorted(name for name in {*before, *digests} if digests.get(name) != before.get(name))
         if changed:
             raise SettingsError(
                 f"{out} holds a run with other {', '.join(changed)}: choose another folder, or remove it to start over."
@@ -318,8 +319,8 @@ def _assign_folds(posts: Labelled, settings: TrainingSettings) -> NDArray[np.int
     would only make the trainings of the folds unlike the final one.
     """
     everything = [*posts.measured, *posts.synthetic]
-    folds = assign_folds(everything, settings.thresholds.folds, settings.seed)
-    groups = tie_groups(everything)
+    groups = related_groups(everything)
+    folds = assign_folds(everything, settings.thresholds.folds, settings.seed, groups)
     folds[~np.isin(groups, groups[: len(posts.measured)])] = ALWAYS
     return folds
 
