@@ -1,4 +1,4 @@
-"""``narratrace data``: look at labelled posts before training, and split them."""
+"""``narratrace data``: look at labelled posts before training, split them, and put their texts back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from narratrace.training.folds import Share
     from narratrace.training.settings import ColumnSettings
 
-app = typer.Typer(help="Labelled posts: check and split them.", no_args_is_help=True, rich_markup_mode="rich")
+app = typer.Typer(
+    help="Labelled posts: check them, split them, put their texts back.", no_args_is_help=True, rich_markup_mode="rich"
+)
 
 Sources = Annotated[
     list[str],
@@ -83,6 +85,48 @@ def split(
         shares = split_files(sources, Taxonomy.load(taxonomy), parse_maps(maps), fractions, out, seed)
     _show_shares(shares, list(fractions), Console(highlight=False))
     console.print(f"{len(fractions)} parts are in {out}.", markup=False)
+
+
+@app.command()
+def hydrate(
+    labels: Annotated[Path, typer.Argument(help="JSON Lines of labels by hash.", show_default=False)],
+    posts: Annotated[
+        list[str], typer.Argument(metavar="POSTS", help="Archives with the texts, as for narratrace score.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to make, in JSON Lines.", show_default=False)],
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="NAME=COLUMN", help="Columns of the archives, as in --map text=body.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Put texts back to labels that are passed on without them.
+
+    Posts belong to their authors, labels to those who gave them. A file of labels by hash has, for each post, the
+    SHA-256 of its UTF-8 text exactly as published ("sha256"), and "labels", "stance", "lang" and so on as a file of
+    labelled posts has. Whoever has the posts gets the labelled posts back. Exit code 1 if no post is found.
+
+    [bold]Example[/bold]
+
+        narratrace data hydrate labels.jsonl posts.parquet -o labelled.jsonl
+    """
+    from rich.console import Console
+
+    from narratrace.inference.archives.archive import Archive
+    from narratrace.inference.archives.mapping import parse_mapping
+    from narratrace.training.hydrating import hydrate as run
+
+    archive = Archive.open(posts, parse_mapping(maps or ()))
+    console = Console(stderr=True, highlight=False)
+    with console.status("Looking for the posts"):
+        columns = ((batch.posts["text"], batch.posts["account_id"]) for batch in archive.read(batch_size=4096))
+        pairs = (pair for one in columns for pair in zip(*(column.to_pylist() for column in one), strict=True))
+        found = run(labels, pairs, out)
+    where = f" and are in {out}" if found.found else ", so nothing is written"
+    console.print(f"{found.found:,} labels found their post{where}; {found.missing:,} did not.", markup=False)
+    if not found.found:
+        raise typer.Exit(1)
 
 
 def parse_maps(maps: Sequence[str] | None) -> ColumnSettings:
