@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from narratrace.inference.classifier import Classifier
     from narratrace.inference.copypasta.run import GroupingRunSummary
 
 
@@ -34,6 +35,15 @@ def group(
             show_default=False,
         ),
     ] = None,
+    semantic: Annotated[
+        bool | None,
+        typer.Option(
+            "--semantic/--no-semantic",
+            help="Whether to look for rewritten and translated posts too (default: as the settings say, no). Every "
+            "distinct post is embedded for it, which takes by far the most time.",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,
@@ -49,7 +59,7 @@ def group(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are in OUT.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Find which posts of an archive are the same copypasta: copied, disguised or edited.
+    """Find which posts of an archive are the same copypasta: copied, disguised or edited, rewritten or translated.
 
     OUT gets groups.parquet (a row for each group), posts.parquet (a row for
     each post), links.parquet (why a post is in its group), rejects.jsonl,
@@ -79,6 +89,8 @@ def group(
     from narratrace.model.settings import load_settings
 
     settings = load_settings(CopypastaSettings, config or DEFAULT_SETTINGS, overrides or ())
+    if semantic is not None:
+        settings.semantic.enabled = semantic
     check_free(out, overwrite)
     archive = Archive.open(inputs, parse_mapping(mapping or ()), out=out)
     console = Console(stderr=True, quiet=quiet, highlight=False)
@@ -91,7 +103,8 @@ def group(
         def show(doing: str, done: float) -> None:
             progress.update(task, description=doing, completed=done, total=1.0 if doing == "Reading" or done else None)
 
-        summary = group_archive(archive, out, settings, overwrite=overwrite, on_progress=show)
+        embed = Classifier.load().embed if settings.semantic.enabled else None
+        summary = group_archive(archive, out, settings, embed=embed, overwrite=overwrite, on_progress=show)
     if not quiet:
         _show(summary, out, Console(highlight=False))
 

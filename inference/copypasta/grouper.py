@@ -14,6 +14,8 @@ from narratrace.inference.copypasta.folding import lexical_form, normalised_form
 from narratrace.inference.copypasta.fuzzy import FuzzyStage, link_similarity
 from narratrace.inference.copypasta.groups import STAGES, Membership, make_tables
 from narratrace.inference.copypasta.intake import Posts, to_table
+from narratrace.inference.copypasta.numbering import choose_representatives, number_groups
+from narratrace.inference.copypasta.semantic import Embed, SemanticStage, is_translation, link_cosine
 from narratrace.inference.copypasta.settings import CopypastaSettings, default_settings
 from narratrace.inference.copypasta.shingles import shingle
 from narratrace.inference.copypasta.similarity import containment, edit_similarity
@@ -24,8 +26,9 @@ from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
     from narratrace.inference.copypasta.groups import Tables
+    from narratrace.inference.copypasta.neighbours import Vectors
 
-_FUZZY = STAGES.index("fuzzy")
+_SCRIPT, _FUZZY, _SEMANTIC, _TRANSLATION = map(STAGES.index, ("script", "fuzzy", "semantic", "translation"))
 
 
 class GroupingSummary(BaseModel):
@@ -45,14 +48,18 @@ class GroupingSummary(BaseModel):
 class CopypastaGrouper:
     """Finds which posts are the same copypasta.
 
-    A cascade of stages, each wider than the one before: exact, normalised, script and fuzzy. The copies that one stage
-    finds go on to the next as one text with a weight, so a campaign of 100,000 copies costs what one post costs. A post
-    joins a group by its similarity to the group's representative, its most copied text.
+    A cascade of stages, each wider than the one before: exact, normalised, script and fuzzy, and with embeddings
+    semantic and translation. The copies that one stage finds go on to the next as one text with a weight, so a campaign
+    of 100,000 copies costs what one post costs. A post joins a group by its similarity to the group's representative,
+    its most copied text; by the semantic stages a text brings its copies along.
 
     Parameters
     ----------
     settings
         When two posts are the same; the defaults if None.
+    embed
+        What embeds texts for the semantic and translation stages, as `Classifier.embed`. Without it they take place
+        only for posts that are given with their embeddings.
 
     Attributes
     ----------
@@ -93,11 +100,12 @@ class CopypastaGrouper:
     links_: pa.Table
     posts_: pa.Table
 
-    def __init__(self, settings: CopypastaSettings | None = None) -> None:
+    def __init__(self, settings: CopypastaSettings | None = None, *, embed: Embed | None = None) -> None:
         self.settings = settings or default_settings()
+        self.embed = embed
         self._start()
 
-    def fit(self, posts: Posts) -> Self:
+    def fit(self, posts: Posts, embeddings: Vectors | None = None) -> Self:
         """Group posts, forgetting those of before.
 
         Parameters
@@ -105,22 +113,26 @@ class CopypastaGrouper:
         posts
             Texts, `Post` records, or a pandas, Polars or Arrow table with the column ``text`` and, as far as they are
             known, the other columns of `POST_SCHEMA`.
+        embeddings
+            Vectors of unit length, shape (posts, dimension), where `embed` should not be asked.
 
         Raises
         ------
         InputError
-            If the posts cannot be read as such.
+            If the posts cannot be read as such, or the embeddings are not as many.
         """
         self._start()
-        return self.partial_fit(posts)
+        return self.partial_fit(posts, embeddings)
 
-    def partial_fit(self, posts: Posts) -> Self:
+    def partial_fit(self, posts: Posts, embeddings: Vectors | None = None) -> Self:
         """Add posts; only the groups that they touch are looked at again.
 
         A group keeps its id as long as it has most of its posts. Where two groups turn out to be one, the id of the
         larger stays; no id is used twice.
         """
         table = to_table(posts, self._posts.num_rows)
+        if embeddings is not None and len(embeddings) != table.num_rows:
+            raise InputError(f"There are {table.num_rows} posts, but {len(embeddings)} embeddings.")
         self._posts = pa.concat_tables([self._posts, table])
         before = len(self._texts.lexical)
         texts = self._texts
@@ -132,6 +144,7 @@ class CopypastaGrouper:
         is_short = texts.shingles.information < self.settings.min_information
         self._pairs = self._pairs.plus(self._fuzzy.add(texts.lexical, texts.shingles, texts.priority, is_short))
         self._find_stars(weight, touched, before)
+        self._find_rewritten(node, weight, before, embeddings)
         self._label(node, is_short)
         return self
 
@@ -150,7 +163,8 @@ class CopypastaGrouper:
         group_of_star[: len(self._node_label)] = self._node_label
         label = group_of_star[node]
         if unknown:
-            found = self._nearest(unknown)
+            first_post = np.unique(place, return_index=True)[1][-len(unknown) :]
+            found = self._nearest(unknown, column.take(pa.array(first_post)))
             label = np.where(place >= 0, found[place], label)
         return label
 
@@ -174,7 +188,7 @@ class CopypastaGrouper:
         rows = (self._row(a), self._row(b))
         texts = tuple(self._posts["text"][row].as_py() for row in rows)
         groups = tuple(int(self.labels_[row]) for row in rows)
-        stage, similarity = self._compare(*texts)
+        stage, similarity = self._compare(rows, *texts)
         return Explanation(stage, similarity, (groups[0], groups[1]), compare(*texts))
 
     def summary(self) -> GroupingSummary:
@@ -205,8 +219,11 @@ class CopypastaGrouper:
         self._text_of = np.zeros(0, dtype=np.int64)
         self._fuzzy = FuzzyStage(self.settings.fuzzy)
         self._pairs = Pairs.none()
+        self._semantic = SemanticStage(self.settings.semantic)
         self._star = np.zeros(0, dtype=np.int64)
         self._similarity = np.zeros(0, dtype=np.float32)
+        self._home = np.zeros(0, dtype=np.int64)
+        self._home_similarity = np.zeros(0, dtype=np.float32)
         self._next_group = 0
         self.labels_ = np.zeros(0, dtype=np.int64)
         self._label(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_))
@@ -230,22 +247,48 @@ class CopypastaGrouper:
         star[kept], similarity[kept] = self._star[kept], self._similarity[kept]
         self._star, self._similarity = star, similarity
 
+    def _find_rewritten(
+        self, node: NDArray[np.int64], weight: NDArray[np.int64], before: int, embeddings: Vectors | None
+    ) -> None:
+        """Join the stars that say the same in other words: each has a home, its own or another star's."""
+        texts, n = self._texts, len(weight)
+        first_post = np.unique(node, return_index=True)[1]
+        if embeddings is not None:
+            # Every new text gets its vector, as any may stand for others later on.
+            wanted = self._semantic.missing(np.arange(before, n, dtype=np.int64), texts)
+            rows = first_post[wanted] - (len(node) - len(embeddings))
+            self._semantic.add(wanted, np.asarray(embeddings, dtype=np.float32)[rows], texts)
+        elif self.embed is not None:
+            wanted = self._semantic.missing(np.unique(self._star), texts)
+            published = self._posts["text"].take(pa.array(first_post[wanted]))
+            self._semantic.add(wanted, self.embed(published.to_pylist()), texts)
+        star_weight = np.bincount(self._star, weight, minlength=n).astype(np.int64)
+        self._home, self._home_similarity = find_stars(
+            n,
+            self._semantic.pairs(self._star, texts),
+            star_weight,
+            texts.priority,
+            lambda a, b: self._semantic.verify(a, b, texts),
+        )
+
     def _label(self, node: NDArray[np.int64], is_short: NDArray[np.bool_]) -> None:
         """Number the groups and write the tables."""
-        star = self._star[node]
+        near, star = self._star[node], self._home[self._star[node]]
         posts_of_star = np.bincount(star, minlength=len(self._star))
         in_group = (posts_of_star[star] > 1) & ~is_short[node]
-        label = self._numbered(np.where(in_group, star, -1))
-        representative = self._representatives(node, star, in_group)
-        at = representative[star]
+        label, self._next_group = number_groups(np.where(in_group, star, -1), self.labels_, self._next_group)
+        rows = np.flatnonzero(in_group & (node == star))
+        at = choose_representatives(rows, star, self._text_of, self._posts["created_at"])[star]
         normalised = self._texts.normalised_of[self._text_of]
+        translated = is_translation(self._texts.shingles, near, star)
         stage = np.select(
             [~in_group | (at == np.arange(len(node))), self._text_of == self._text_of[at], normalised == normalised[at],
-             node == node[at]],
-            [-1, 0, 1, 2],
-            _FUZZY,
+             node == node[at], near == star, ~translated],
+            [-1, 0, 1, _SCRIPT, _FUZZY, _SEMANTIC],
+            _TRANSLATION,
         )  # fmt: skip
-        similarity = np.where(stage == _FUZZY, self._similarity[node], np.float32(1))
+        similarity = np.minimum(self._similarity[node], self._home_similarity[near])
+        similarity = np.where(stage > _SCRIPT, similarity, np.float32(1))
         found = Membership(label, np.where(in_group, at, -1), stage, similarity, is_short[node])
         self._node_label = np.full(len(self._star), -1, dtype=np.int64)
         self._node_label[node] = label
@@ -253,44 +296,8 @@ class CopypastaGrouper:
         tables: Tables = make_tables(self._posts, self._text_of, found)
         self.groups_, self.links_, self.posts_ = tables
 
-    def _numbered(self, star: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give each star a group number: that of before, of which it has most posts, or a new one."""
-        new, known = np.unique(star[star >= 0]), np.full(len(star), -1, dtype=np.int64)
-        known[: len(self.labels_)] = self.labels_
-        number = np.full(len(self._star), -1, dtype=np.int64)
-        both = (known >= 0) & (star >= 0)
-        pairs, count = np.unique(np.stack([star[both], known[both]]), axis=1, return_counts=True)
-        taken = set()
-        for at in np.lexsort((pairs[0], pairs[1], -count)).tolist():
-            each, old = pairs[:, at].tolist()
-            if number[each] < 0 and old not in taken:
-                number[each] = old
-                taken.add(old)
-        fresh = new[number[new] < 0]
-        # In the order of their first posts.
-        first = np.full(len(self._star), len(star), dtype=np.int64)
-        np.minimum.at(first, star[star >= 0], np.flatnonzero(star >= 0))
-        fresh = fresh[np.argsort(first[fresh])]
-        number[fresh] = np.arange(self._next_group, self._next_group + len(fresh))
-        self._next_group += len(fresh)
-        return np.where(star >= 0, number[star], -1)
-
-    def _representatives(
-        self, node: NDArray[np.int64], star: NDArray[np.int64], in_group: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
-        """Row of the representative post of each star: the first with the text that its node has most often."""
-        rows = np.flatnonzero(in_group & (node == star))
-        copies = np.bincount(self._text_of, minlength=1)[self._text_of[rows]]
-        created = self._posts["created_at"].take(pa.array(rows)).cast(pa.int64()).fill_null(np.iinfo(np.int64).max)
-        order = np.lexsort((rows, created.to_numpy(), -copies, star[rows]))
-        found = np.full(len(self._star), -1, dtype=np.int64)
-        ordered = rows[order]
-        first = np.concatenate([[True], star[ordered][1:] != star[ordered][:-1]]) if len(rows) else np.zeros(0, bool)
-        found[star[ordered[first]]] = ordered[first]
-        return found
-
-    def _nearest(self, lexical: list[str]) -> NDArray[np.int64]:
-        """Group of the nearest representative for each lexical form; -1 for none."""
+    def _nearest(self, lexical: list[str], published: pa.ChunkedArray) -> NDArray[np.int64]:
+        """Group of the nearest representative for each lexical form, and a text that has it; -1 for none."""
         asked = shingle(lexical)
         query, node = self._fuzzy.candidates(asked)
         kept = (self._node_label[node] >= 0) & (asked.information[query] >= self.settings.min_information)
@@ -303,6 +310,12 @@ class CopypastaGrouper:
         order = np.argsort(similarity, kind="stable")
         order = order[similarity[order] > 0]
         label[query[order]] = self._node_label[star[order]]  # the most similar comes last and stays
+        if self.embed is not None:
+            rest = np.flatnonzero((label < 0) & (asked.information >= self.settings.semantic.min_information))
+            vectors = self.embed(published.take(pa.array(rest)).to_pylist())
+            texts = [lexical[each] for each in rest.tolist()]
+            near, _ = self._semantic.nearest(vectors, texts, asked.take(rest), self._texts)
+            label[rest[near >= 0]] = self._node_label[near[near >= 0]]
         return label
 
     def _row(self, post: int | str) -> int:
@@ -315,7 +328,7 @@ class CopypastaGrouper:
             raise InputError(f"There is no post {post}; there are {len(self.labels_)}.")
         return post
 
-    def _compare(self, a: str, b: str) -> tuple[str | None, float]:
+    def _compare(self, posts: tuple[int, int], a: str, b: str) -> tuple[str | None, float]:
         if a == b:
             return "exact", 1.0
         normalised = [normalised_form(a), normalised_form(b)]
@@ -330,4 +343,12 @@ class CopypastaGrouper:
         similarity = float(link_similarity(lexical, shingles, *rows, self.settings.fuzzy)[0])
         if similarity and (shingles.information >= self.settings.min_information).all():
             return "fuzzy", similarity
+        nodes = self._texts.node_of[self._texts.normalised_of[self._text_of[list(posts)]]]
+        vectors = self._semantic.vectors(nodes)
+        if vectors is None and self.embed is not None:
+            vectors = self.embed([a, b])
+        if vectors is not None:
+            cosine = link_cosine(vectors[:1], vectors[1:], lexical, shingles, *rows, self.settings.semantic)
+            if cosine[0]:
+                return STAGES[_TRANSLATION if is_translation(shingles, *rows)[0] else _SEMANTIC], float(cosine[0])
         return None, float(max(edit_similarity(lexical, *rows)[0], containment(shingles, *rows)[0]))

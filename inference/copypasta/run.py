@@ -24,6 +24,7 @@ from narratrace.model.settings import save_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from narratrace.inference.copypasta.semantic import Embed
     from narratrace.inference.copypasta.settings import CopypastaSettings
 
 TABLES = ("groups", "posts", "links")
@@ -48,6 +49,7 @@ def group_archive(
     out: str | Path,
     settings: CopypastaSettings | None = None,
     *,
+    embed: Embed | None = None,
     overwrite: bool = False,
     on_progress: Callable[[str, float], None] | None = None,
 ) -> GroupingRunSummary:
@@ -62,6 +64,8 @@ def group_archive(
         ``summary.json``. They have ``.partial`` in their names until all are complete.
     settings
         When two posts are the same; the defaults if None.
+    embed
+        What embeds texts, as `Classifier.embed`, for the semantic and translation stages; None leaves them out.
     overwrite
         Whether results that are in `out` already may be replaced.
     on_progress
@@ -92,7 +96,7 @@ def group_archive(
                 file.writelines(json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in batch.rejects)
             tell("Reading", batch.bytes_read / max(archive.size, 1))
     tell("Grouping", 0.0)
-    grouper = CopypastaGrouper(settings).fit(pa.Table.from_batches(batches, POST_SCHEMA))
+    grouper = CopypastaGrouper(settings, embed=embed).fit(pa.Table.from_batches(batches, POST_SCHEMA))
     tell("Grouping", 1.0)
     summary = GroupingRunSummary(
         files=mappings(archive),

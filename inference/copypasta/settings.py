@@ -23,6 +23,17 @@ class FuzzySettings(Settings):
     min_length_ratio: float = Field(ge=0, le=1, description="Length of the shorter / length of the longer, at least.")
 
 
+class SemanticSettings(Settings):
+    """When two texts say the same in other words or another language."""
+
+    enabled: bool = Field(description="Whether `narratrace group` embeds posts and looks for rewritten ones.")
+    min_information: float = Field(ge=0, description="How much either text must say, in pairs of Chinese characters.")
+    min_cosine: float = Field(ge=-1, le=1, description="Cosine of the embeddings, at least, whatever the texts share.")
+    min_score: float = Field(description="Cosine plus lexical_weight times what texts of one script share, at least.")
+    lexical_weight: float = Field(ge=0, description="Weight of the mean of edit similarity and containment.")
+    min_translation_cosine: float = Field(ge=-1, le=1, description="Cosine across scripts, at least.")
+
+
 class CopypastaSettings(Settings):
     """When two posts are the same copypasta."""
 
@@ -30,6 +41,7 @@ class CopypastaSettings(Settings):
         ge=0, description="How much a text must say to be grouped, in distinct pairs of Chinese characters."
     )
     fuzzy: FuzzySettings
+    semantic: SemanticSettings
 
 
 @cache

@@ -44,11 +44,14 @@ class Shingles(NamedTuple):
         Distinct hashes of each text, rising.
     information
         How much each text says, in distinct pairs of Chinese characters; a word of letters is worth about 1.6.
+    in_letters
+        Whether most of a text's shingles begin with something else than a Chinese character.
     """
 
     starts: NDArray[np.int64]
     values: NDArray[np.uint32]
     information: NDArray[np.float32]
+    in_letters: NDArray[np.bool_]
 
     def of(self, row: int) -> NDArray[np.uint32]:
         """Shingles of one text."""
@@ -57,7 +60,14 @@ class Shingles(NamedTuple):
     def after(self, row: int) -> Shingles:
         """The texts from this row on."""
         starts = self.starts[row:]
-        return Shingles(starts - starts[0], self.values[starts[0] :], self.information[row:])
+        return Shingles(starts - starts[0], self.values[starts[0] :], self.information[row:], self.in_letters[row:])
+
+    def take(self, rows: NDArray[np.int64]) -> Shingles:
+        """Some of the texts, in this order."""
+        parts = [self.of(row) for row in rows.tolist()]
+        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+        values = np.concatenate([*parts, self.values[:0]])
+        return Shingles(starts, values, self.information[rows], self.in_letters[rows])
 
     def plus(self, other: Shingles) -> Shingles:
         """Put other texts behind these."""
@@ -65,6 +75,7 @@ class Shingles(NamedTuple):
             np.append(self.starts, self.starts[-1] + other.starts[1:]),
             np.append(self.values, other.values),
             np.append(self.information, other.information),
+            np.append(self.in_letters, other.in_letters),
         )
 
 
@@ -76,6 +87,7 @@ def shingle(texts: Sequence[str]) -> Shingles:
         np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.information for part in parts]),
+        np.concatenate([part.in_letters for part in parts]),
     )
 
 
@@ -112,11 +124,8 @@ def sketch(shingles: Shingles) -> Sketches:
                 hashed = (values * _MULTIPLIERS[row] + _ADDENDS[row]) >> np.uint64(32)
                 mins[row, filled] = np.minimum.reduceat(hashed, at)
         sketches[first:end] = mins.T.astype(np.uint16)
-        values_of = np.add.reduceat(values >> np.uint64(31), at) if len(filled) else values
-        in_letters = np.zeros(end - first, dtype=bool)
-        in_letters[filled] = 2 * values_of < np.diff(starts)[filled]
         for size in _ROWS:
-            texts = np.arange(end - first) if size == max(_ROWS) else np.flatnonzero(in_letters)
+            texts = np.arange(end - first) if size == max(_ROWS) else np.flatnonzero(shingles.in_letters[first:end])
             banded = mins[:, texts].reshape(SKETCH // size, size, len(texts))
             key = (np.arange(len(banded), dtype=np.uint64)[:, None] + np.uint64(1000 * size)) * _GOLDEN
             for row in range(size):
@@ -149,10 +158,12 @@ def _shingle(texts: Sequence[str]) -> Shingles:
     values = (is_han[whole].astype(np.uint64) << np.uint64(31)) | (_mixed(hashed[whole]) >> np.uint64(33))
     entries = distinct((owner[whole].astype(np.uint64) << np.uint64(32)) | values)
     owners = (entries >> np.uint64(32)).astype(np.int64)
-    weights = np.where(entries & np.uint64(1 << 31), 1.0, _LATIN_WEIGHT)
+    han = (entries & np.uint64(1 << 31)) > 0
+    weights = np.where(han, 1.0, _LATIN_WEIGHT)
     starts = np.searchsorted(owners, np.arange(len(texts) + 1))
     information = np.bincount(owners, weights, minlength=len(texts)).astype(np.float32)
-    return Shingles(starts, (entries & np.uint64(0xFFFFFFFF)).astype(np.uint32), information)
+    in_letters = 2 * np.bincount(owners, han, minlength=len(texts)) < np.diff(starts)
+    return Shingles(starts, (entries & np.uint64(0xFFFFFFFF)).astype(np.uint32), information, in_letters)
 
 
 def _parts(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

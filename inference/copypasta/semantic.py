@@ -1,0 +1,139 @@
+"""Semantic: which texts say the same in other words, or in another language.
+
+A cosine of embeddings alone also joins texts on the same matter. So a link needs more of it the less the texts share:
+a paraphrase in the same script keeps names and words, and what it shares is added to the cosine. A translation has no
+such evidence and needs the higher cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narratrace.inference.copypasta.neighbours import MOST_NEIGHBOURS, Vectors, find_neighbours
+from narratrace.inference.copypasta.similarity import containment, edit_similarity
+from narratrace.inference.copypasta.stars import Pairs
+
+if TYPE_CHECKING:
+    from narratrace.inference.copypasta.settings import SemanticSettings
+    from narratrace.inference.copypasta.shingles import Shingles
+    from narratrace.inference.copypasta.texts import Texts
+
+Embed = Callable[[Sequence[str]], Vectors]
+"""Texts to vectors of unit length, shape (texts, dimension), as `Classifier.embed`."""
+
+
+class SemanticStage:
+    """Candidates by the cosine of their embeddings, verified with what the texts share."""
+
+    def __init__(self, settings: SemanticSettings) -> None:
+        self._settings = settings
+        self._vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
+        self._nodes = np.zeros(0, dtype=np.int64)
+        self._candidates = np.zeros((2, 0), dtype=np.int64)
+
+    def missing(self, nodes: NDArray[np.int64], texts: Texts) -> NDArray[np.int64]:
+        """Tell which of some nodes say enough, and have no vector yet."""
+        enough = texts.shingles.information[nodes] >= self._settings.min_information
+        return np.setdiff1d(nodes[enough], self._nodes)
+
+    def add(self, nodes: NDArray[np.int64], vectors: Vectors, texts: Texts) -> None:
+        """Take vectors of nodes that have none yet, and look for their neighbours."""
+        if not len(nodes):
+            return
+        first = len(self._nodes)
+        self._vectors = np.concatenate([self._vectors, vectors]) if first else vectors
+        self._nodes = np.append(self._nodes, nodes)
+        settings = self._settings
+        least = min(settings.min_score - settings.lexical_weight, settings.min_translation_cosine)
+        rows = find_neighbours(self._vectors, first, max(least, settings.min_cosine), texts.priority[self._nodes])
+        self._candidates = np.append(self._candidates, self._nodes[np.stack(rows)], axis=1)
+
+    def pairs(self, star: NDArray[np.int64], texts: Texts) -> Pairs:
+        """Return the verified pairs of the nodes that stand for others.
+
+        Parameters
+        ----------
+        star
+            The node that stands for each node after the fuzzy stage.
+        texts
+            Where the nodes are.
+        """
+        a, b = star[self._candidates]
+        kept = (a != b) & np.isin(a, self._nodes) & np.isin(b, self._nodes)
+        both = np.unique((np.minimum(a, b)[kept] << 32) | np.maximum(a, b)[kept])
+        a, b = both >> 32, both & 0xFFFFFFFF
+        similarity = self.verify(a, b, texts)
+        return Pairs(a, b, similarity).where(similarity > 0)
+
+    def verify(self, a: NDArray[np.int64], b: NDArray[np.int64], texts: Texts) -> NDArray[np.float32]:
+        """Compare pairs of nodes that have vectors: their cosine where a link may stand on it, else 0."""
+        order = np.argsort(self._nodes)
+        left, right = (self._vectors[order[np.searchsorted(self._nodes, nodes, sorter=order)]] for nodes in (a, b))
+        return link_cosine(left, right, texts.lexical, texts.shingles, a, b, self._settings)
+
+    def vectors(self, nodes: NDArray[np.int64]) -> Vectors | None:
+        """Return the vectors of some nodes, if all of them have one."""
+        rows = [np.flatnonzero(self._nodes == node) for node in nodes.tolist()]
+        return self._vectors[np.concatenate(rows)] if all(map(len, rows)) else None
+
+    def nearest(
+        self, vectors: Vectors, lexical: list[str], shingles: Shingles, texts: Texts
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Find the known node that each of other texts is most similar to; -1 and 0 for none."""
+        node, best = np.full(len(vectors), -1, dtype=np.int64), np.zeros(len(vectors), dtype=np.float32)
+        for row, vector in enumerate(vectors if len(self._nodes) else []):
+            near = np.argsort(-(self._vectors @ vector), kind="stable")[:MOST_NEIGHBOURS]
+            known = self._nodes[near]
+            found = link_cosine(
+                self._vectors[near],
+                np.repeat(vector[None], len(near), axis=0),
+                [texts.lexical[each] for each in known.tolist()] + [lexical[row]],
+                texts.shingles.take(known).plus(shingles.take(np.array([row]))),
+                np.arange(len(near)),
+                np.full(len(near), len(near)),
+                self._settings,
+            )
+            if found.max(initial=0) > 0:
+                node[row], best[row] = known[found.argmax()], found.max()
+        return node, best
+
+
+def is_translation(shingles: Shingles, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which pairs are of one text in Chinese characters and one in letters."""
+    return np.asarray(shingles.in_letters[a] != shingles.in_letters[b])
+
+
+def link_cosine(
+    left: Vectors,
+    right: Vectors,
+    lexical: list[str],
+    shingles: Shingles,
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    settings: SemanticSettings,
+) -> NDArray[np.float32]:
+    """Return the cosine of pairs, or 0 where it is not enough for a link.
+
+    Parameters
+    ----------
+    left, right
+        Vectors of each pair, shape (pairs, dimension).
+    lexical, shingles
+        Of all texts.
+    a, b
+        Texts of each pair.
+    settings
+        When it is enough.
+    """
+    cosine = np.einsum("ij,ij->i", left, right)
+    shared = (edit_similarity(lexical, a, b) + containment(shingles, a, b)) / 2
+    score = cosine + settings.lexical_weight * shared
+    translated = is_translation(shingles, a, b)
+    linked = np.where(translated, cosine >= settings.min_translation_cosine, score >= settings.min_score)
+    linked &= cosine >= settings.min_cosine
+    linked &= np.minimum(shingles.information[a], shingles.information[b]) >= settings.min_information
+    return np.where(linked, cosine, 0).astype(np.float32)

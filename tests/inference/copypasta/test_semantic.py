@@ -1,0 +1,90 @@
+"""Rewritten and translated posts: what vectors tie, what they do not, and that large sets lose few neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from narratrace.inference.copypasta.grouper import CopypastaGrouper
+from narratrace.inference.copypasta.neighbours import find_neighbours
+from narratrace.model.errors import InputError
+
+SEED = "机场瘫痪两天，上千航班取消，带着孩子的旅客睡在地上。这就是你们要的自由？别人的自由算不算自由？"
+COPY = "機場癱瘓兩天，上千航班取消，帶着孩子的旅客睡在地上。這就是你們要的自由？別人的自由算不算自由？ https://t.co/a"
+PARAPHRASE = "机场大厅成了难民营：上千航班停飞，妈妈抱着婴儿在地板上过夜。口口声声讲自由的人，有没有想过旁人？"
+TRANSLATION = (
+    "The airport was paralysed for two days, over a thousand flights were cancelled and travellers with children "
+    "slept on the floor. Is this the freedom you want? Does other people's freedom not count?"
+)
+TOPIC = "机场瘫痪两天后恢复运作，航空公司宣布被取消的航班可以免费改签，请旅客留意广播。"
+OTHER = "今日天氣好好，去咗行山影相，落山食咗碗雲吞麵先返屋企，聽日仲要返工添。"
+# The cosine of each with the seed.
+COSINES = {SEED: 1.0, COPY: 1.0, PARAPHRASE: 0.93, TRANSLATION: 0.95, TOPIC: 0.7, OTHER: 0.1}
+
+
+def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors that stand at the given cosine from the seed's, each in a direction of its own."""
+    vectors = np.zeros((len(texts), len(COSINES)), dtype=np.float32)
+    for row, text in enumerate(texts):
+        vectors[row, 0] = COSINES[text]
+        vectors[row, list(COSINES).index(text)] += np.sqrt(1 - COSINES[text] ** 2)
+    return vectors
+
+
+POSTS = [SEED, SEED, COPY, PARAPHRASE, TRANSLATION, TRANSLATION, TOPIC, OTHER]
+
+
+def test_rewritten_and_translated_posts_join_and_topics_do_not() -> None:
+    grouper = CopypastaGrouper(embed=embed).fit(POSTS)
+    assert grouper.labels_.tolist() == [0, 0, 0, 0, 0, 0, -1, -1]
+    stages = grouper.links_["stage"].to_pylist()
+    assert stages == ["exact", "script", "semantic", "translation", "translation"]
+    assert grouper.links_["similarity"].to_pylist()[2:] == pytest.approx([0.93, 0.95, 0.95])
+    assert grouper.why(0, 4).stage == "translation"
+    assert grouper.why(0, 6).stage is None
+
+
+def test_vectors_may_be_given() -> None:
+    asked = CopypastaGrouper(embed=embed).fit(POSTS)
+    given = CopypastaGrouper().fit(POSTS, embed(POSTS))
+    assert given.labels_.tolist() == asked.labels_.tolist()
+    assert given.why(0, 3).stage == "semantic"
+    with pytest.raises(InputError, match="8 posts, but 2 embeddings"):
+        CopypastaGrouper().fit(POSTS, embed(POSTS[:2]))
+
+
+def test_without_vectors_there_are_no_semantic_links() -> None:
+    assert CopypastaGrouper().fit(POSTS).labels_.tolist() == [0, 0, 0, -1, 1, 1, -1, -1]
+
+
+def test_rewritten_posts_are_found_in_increments_and_by_predict() -> None:
+    parts = CopypastaGrouper(embed=embed).fit(POSTS[:3])
+    assert parts.predict([PARAPHRASE, TRANSLATION, TOPIC, OTHER]).tolist() == [0, 0, -1, -1]
+    for post in POSTS[3:]:
+        parts.partial_fit([post])
+    assert parts.labels_.tolist() == CopypastaGrouper(embed=embed).fit(POSTS).labels_.tolist()
+
+
+def test_two_known_groups_that_become_one_keep_the_id_of_the_larger() -> None:
+    grouper = CopypastaGrouper(embed=embed).fit([OTHER, TRANSLATION, TRANSLATION, OTHER])
+    assert grouper.labels_.tolist() == [0, 1, 1, 0]
+    grouper.partial_fit([SEED, SEED, SEED])
+    assert grouper.labels_.tolist() == [0, 1, 1, 0, 1, 1, 1]
+
+
+def test_cells_find_nearly_all_neighbours_of_a_large_set() -> None:
+    chance = np.random.default_rng(0)
+    topics = chance.normal(size=(100, 24))
+    points = topics[chance.integers(0, 100, 12_000)] + chance.normal(size=(12_000, 24))
+    points = np.concatenate([points, points[:9_000] + 0.15 * chance.normal(size=(9_000, 24))]).astype(np.float32)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    priority = chance.permutation(len(points)).astype(np.uint64)
+    a, b = find_neighbours(points, 0, 0.97, priority)
+    assert ((points[a] * points[b]).sum(axis=1) > 0.9699).all()
+    assert (a < b).all()
+    twins = np.flatnonzero((points[:9_000] * points[12_000:]).sum(axis=1) >= 0.97)
+    found = set(zip(a.tolist(), b.tolist(), strict=True))
+    assert sum((row, 12_000 + row) in found for row in twins.tolist()) > 0.99 * len(twins) > 1_000
