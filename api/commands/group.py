@@ -88,9 +88,8 @@ def group(
     from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS, CopypastaSettings
     from narratrace.model.settings import load_settings
 
-    settings = load_settings(CopypastaSettings, config or DEFAULT_SETTINGS, overrides or ())
-    if semantic is not None:
-        settings.semantic.enabled = semantic
+    chosen = [*(overrides or ()), *([] if semantic is None else [f"semantic.enabled={semantic}"])]
+    settings = load_settings(CopypastaSettings, config or DEFAULT_SETTINGS, chosen)
     check_free(out, overwrite)
     archive = Archive.open(inputs, parse_mapping(mapping or ()), out=out)
     console = Console(stderr=True, quiet=quiet, highlight=False)
