@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args, overload
 
@@ -93,6 +94,7 @@ class Classifier:
             )
         if self.thresholds == "precision" and artefact.manifest.promised is None:
             raise ArtefactError(f"The artefact {artefact.id} promises no precision: use its thresholds f1.")
+        self._how: dict[str, Any] = {"backend": backend, "threads": threads, "thresholds": thresholds}
         self._backend = open_backend(artefact, backend, threads)
         self._tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
         self._wide = Wide.load(artefact.file(WIDE), len(STANCES))
@@ -170,6 +172,10 @@ class Classifier:
             )
             for row in range(len(posts))
         ]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to load the classifier again, in a process that it is sent to."""
+        return partial(type(self).load, self.artefact.path, **self._how), ()
 
     def batch(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Score a table of posts, column by column: the call for archives, servers and distributed engines.

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from pydantic import Field
 
 from narratrace.configs import CONFIGS
 from narratrace.inference.archives.archive import Archive
-from narratrace.inference.archives.read_ahead import read_ahead
-from narratrace.inference.archives.results import Results, check_free, partial
+from narratrace.inference.archives.distinct import BatchClassifier, ScoreTexts
+from narratrace.inference.archives.joined import JoinScores
+from narratrace.inference.archives.keys import Distinct
+from narratrace.inference.archives.ledger import InputFile, Ledger, Run
+from narratrace.inference.archives.results import LEDGER, UNFINISHED, check_free, publish, writing
+from narratrace.inference.archives.shards import ReadPosts, count_partitions, group_sources, shard_name
 from narratrace.inference.archives.writers import ScoreFormat
-from narratrace.inference.posts import PostColumn, posts_to_batch
-from narratrace.inference.summary import MappingUse, Summary, Tally
-from narratrace.model.artefact import ThresholdSet
-from narratrace.model.errors import InputError
-from narratrace.model.printable import printable
+from narratrace.inference.engine import Engine, NativeEngine, Said, Work
+from narratrace.inference.posts import PostColumn
+from narratrace.inference.summary import MappingUse, Summary, summarise
+from narratrace.model.artefact import ThresholdSet, hash_file
 from narratrace.model.settings import Settings
 
 DEFAULT_SETTINGS = CONFIGS / "scoring" / "default.yaml"
 """The shipped settings, with a comment for each."""
-
-_KEPT = ("id", "account_id", "created_at", "is_repost", "text")
 
 
 class ScoringSettings(Settings):
@@ -42,13 +42,22 @@ class ScoringSettings(Settings):
     format: ScoreFormat = Field(default="parquet", description="Format of the scores: parquet, jsonl or csv.")
     text: bool = Field(default=True, description="Whether the scores repeat the text of each post.")
     limit: int | None = Field(default=None, ge=1, description="Stop after this many posts; null scores them all.")
-    batch_size: int = Field(default=1024, ge=1, description="Posts handed to the classifier at once.")
+    distinct: Distinct = Field(
+        default="normalised",
+        description="Which texts are the same and scored once: those that are, once normalised, or only exact copies.",
+    )
+    shard_size: int = Field(default=2**16, ge=1, description="Posts that are read, and written, in one step.")
+    window: int = Field(
+        default=2**13,
+        ge=1,
+        description="Distinct texts that are sorted by length and scored in one step; a stopped run loses no more.",
+    )
     artefact: Path | None = Field(default=None, description="Artefact folder; null is the one that narratrace ships.")
     backend: str | None = Field(
         default=None,
         description="What computes the scores: onnx-int8, onnx or torch; null is torch on a GPU, else onnx-int8.",
     )
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; null leaves the choice to the backend.")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; null takes one for each core.")
     thresholds: ThresholdSet | None = Field(
         default=None,
         description="Which thresholds decide on labels: f1, or precision (only labels that keep a promised precision, "
@@ -56,12 +65,7 @@ class ScoringSettings(Settings):
     )
 
 
-class BatchClassifier(Protocol):
-    """The contract of whatever scores posts; `narratrace.Classifier` fulfils it."""
-
-    def batch(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Score the posts of the column ``text``: arrays of as many rows, by column name."""
-        ...
+Step = Literal["Reading", "Scoring", "Writing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +74,37 @@ class ScoringProgress:
 
     Attributes
     ----------
-    posts
-        Posts scored.
+    step
+        What is being done: posts are read, their distinct texts scored, and the scores written.
+    count
+        Posts read, texts scored or posts written in this step.
     rejected
         Rows rejected.
     done
-        Share of the archive that is done, 0 to 1: by its bytes, as the number of posts is not known before.
+        Share of the step that is done, 0 to 1.
     seconds
-        Since the start.
+        Since this step began, or went on.
+    new_count, new_done
+        `count` and `done`, less what an earlier run that was stopped had done of it.
     """
 
-    posts: int
+    step: Step
+    count: int
     rejected: int
     done: float
     seconds: float
+    new_count: int
+    new_done: float
 
     @property
-    def posts_per_second(self) -> float:
-        """Posts scored per second so far."""
-        return self.posts / self.seconds if self.seconds else 0.0
+    def per_second(self) -> float:
+        """How many of `count` are done in a second."""
+        return self.new_count / self.seconds if self.seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds to go at the pace so far; None before anything is done."""
-        return self.seconds * (1 - self.done) / self.done if self.done else None
+        """Seconds to go in this step at the pace so far; None before anything is done."""
+        return self.seconds * (1 - self.done) / self.new_done if self.new_done > 0 else None
 
 
 def score_archive(
@@ -103,9 +114,15 @@ def score_archive(
     settings: ScoringSettings | None = None,
     *,
     overwrite: bool = False,
+    engine: Engine | None = None,
     on_progress: Callable[[ScoringProgress], None] | None = None,
 ) -> Summary:
     """Score every post of an archive.
+
+    The posts are read into shards; every distinct text is scored once; each shard is joined with the scores of its
+    texts, and the shards are put together. What is done is recorded in a ledger in ``.unfinished`` below `out`, at
+    whatever moment the run is stopped: called again with the same arguments, it goes on from there and leaves the very
+    same files.
 
     Parameters
     ----------
@@ -113,16 +130,19 @@ def score_archive(
         Files, folders and globs, or an archive opened before.
     out
         Folder for ``scores.parquet`` (or ``.jsonl``, ``.csv``), ``rejects.jsonl``, ``settings.yaml`` and
-        ``summary.json``. They have ``.partial`` in their names until all are complete.
+        ``summary.json``. They appear when all are complete.
     classifier
         What scores the posts.
     settings
-        How; the defaults if None. Their ``mapping`` applies to inputs that are not opened yet; ``artefact``,
-        ``backend`` and ``threads`` are only recorded here, as the classifier is loaded already.
+        How; the defaults if None. Their ``mapping`` applies to inputs that are not opened yet; ``artefact`` and
+        ``backend`` are only recorded here, as the classifier is loaded already. ``threads`` is how many batches it
+        is given at the same time, so it is best loaded with one thread.
     overwrite
-        Whether results that are in `out` already may be replaced.
+        Whether results that are in `out` already, or a stopped run that differs from this one, may be replaced.
+    engine
+        What carries the work out; here, if None.
     on_progress
-        Called after every batch.
+        Called after every step.
 
     Returns
     -------
@@ -132,72 +152,108 @@ def score_archive(
     Raises
     ------
     InputError
-        If the inputs cannot be read or the results not be written. Posts scored before that stay in
-        ``scores.partial.*``.
+        If the inputs cannot be read or the results not be written, or `out` holds a stopped run of other inputs,
+        another artefact or other settings.
     """
     settings = settings or ScoringSettings()
     out = Path(out)
+    start = time.perf_counter()
     check_free(out, overwrite)
     archive = inputs if isinstance(inputs, Archive) else Archive.open(inputs, settings.mapping, out=out)
-    results = Results(out, settings.format)
-    tally = Tally()
-    started_at, start = datetime.now(UTC), time.perf_counter()
-    try:
-        with contextlib.closing(read_ahead(archive.read(settings.batch_size, settings.limit))) as batches:
-            for batch in batches:
-                results.write_rejects(batch.rejects)
-                tally.add_batch(batch)
-                if batch.posts.num_rows:
-                    _score(batch.posts, classifier, settings, results, tally)
-                if on_progress:
-                    done = max(batch.bytes_read / archive.size, tally.posts / (settings.limit or np.inf))
-                    seconds = time.perf_counter() - start
-                    on_progress(ScoringProgress(tally.posts, results.rejects_written, min(done, 1.0), seconds))
-        if not tally.posts:  # the file of scores has its columns even where no post is
-            _score(posts_to_batch([]), classifier, settings, results, tally)
-    except BaseException as error:
-        with contextlib.suppress(InputError):  # the first error is the one to tell
-            results.close()
-        if isinstance(error, InputError) and tally.posts:
-            raise InputError(
-                f"{error} The {tally.posts:,} posts before are scored in {printable(partial(results.scores))}."
-            ) from error
-        raise
-    if not tally.rows_read == results.posts_written + results.rejects_written:
-        raise RuntimeError(
-            f"{tally.rows_read} rows were read, but {results.posts_written} written and {results.rejects_written} "
-            "rejected: this is a bug in narratrace, please report it."
-        )
-    seconds = time.perf_counter() - start
-    summary = tally.summary(started_at, seconds, results.rejects_written, mappings(archive), list(archive.skipped))
-    results.finish(settings, summary)
-    return summary
+    folder = out / UNFINISHED
+    with writing(out, "When that is mended, the same command goes on from there."):
+        # One text shows the columns and the artefact, before there is any other.
+        sample = classifier.batch({"text": np.array(["?"], dtype=object)})
+        run = _run_of(archive, str(sample["artefact"][0]), settings)
+        ledger = Ledger(folder / LEDGER, run, over=overwrite)
+        try:
+            job = _Job(ledger, engine or NativeEngine(), on_progress)
+            groups = group_sources(archive, settings.limit)
+            partitions = count_partitions(archive)
+            sizes = {str(number): sum(source.size for source in group) for number, group in enumerate(groups)}
+            read = ReadPosts(
+                folder,
+                groups,
+                settings.limit,
+                settings.shard_size,
+                partitions,
+                settings.distinct,
+                ledger.parts("Reading"),
+            )
+            job.do("Reading", read, {unit: size / max(archive.size, 1) for unit, size in sizes.items()})
+            shards = [
+                shard_name(int(unit), number)
+                for unit in sizes
+                for number in range(ledger.done[f"Reading {unit}"]["shards"])
+            ]
+            score = ScoreTexts(folder, classifier, settings.window, settings.threads or _cores())
+            job.do("Scoring", score, {str(number): 1 / partitions for number in range(partitions)})
+            join = JoinScores(folder, partitions, settings.format, settings.text)
+            job.do("Writing", join, {shard: 1 / len(shards) for shard in shards})
+            narratives = [name.removeprefix("score_") for name in sample if name.startswith("score_")]
+            summary = summarise(ledger.done, run.artefact, narratives, mappings(archive), list(archive.skipped))
+            if summary.rows_read != summary.posts + summary.rejected:
+                raise RuntimeError(
+                    f"{summary.rows_read} rows were read, but {summary.posts} written and {summary.rejected} rejected: "
+                    "this is a bug in narratrace, please report it."
+                )
+            publish(out, shards, settings.format, settings, summary)
+        finally:
+            ledger.close()
+    return summary.model_copy(update={"seconds": round(time.perf_counter() - start, 3)})
 
 
-def _score(
-    posts: pa.RecordBatch, classifier: BatchClassifier, settings: ScoringSettings, results: Results, tally: Tally
-) -> None:
-    scores = classifier.batch({"text": posts["text"].to_numpy(zero_copy_only=False)})
-    kept = [name for name in _KEPT if name != "text" or settings.text]
-    found = {name: pa.array(values.tolist(), type=_type_of(name)) for name, values in _in_order(scores).items()}
-    results.write_scores(pa.RecordBatch.from_pydict({name: posts[name] for name in kept} | found))
-    tally.add_scores(scores)
+class _Job:
+    """The steps of a run, recorded and shown as they are done."""
+
+    def __init__(self, ledger: Ledger, engine: Engine, on_progress: Callable[[ScoringProgress], None] | None) -> None:
+        self._ledger = ledger
+        self._engine = engine
+        self._on_progress = on_progress
+
+    def do(self, step: Step, work: Work, weights: Mapping[str, float]) -> None:
+        """Carry out what is not done yet of some units, each with its share of the step, 0 to 1."""
+        start = time.perf_counter()
+        count_before = count = sum(said["count"] for part, said in self._done(step))
+        done_before = done = sum(said["share"] * weights[said["unit"]] for part, said in self._done(step))
+        rejected = sum(sum(said["rejects"].values()) for part, said in self._done("Reading"))
+        left = [unit for unit in weights if f"{step} {unit}" not in self._ledger.done]
+        for part, said in self._engine.run(work, left):
+            if f"{step} {part}" in self._ledger.done:
+                continue
+            self._ledger.add(f"{step} {part}", said)
+            count += said["count"]
+            done += said["share"] * weights[said["unit"]]
+            rejected += sum(said.get("rejects", {}).values())
+            if self._on_progress:
+                seconds = time.perf_counter() - start
+                self._on_progress(
+                    ScoringProgress(
+                        step, count, rejected, min(done, 1.0), seconds, count - count_before, done - done_before
+                    )
+                )
+
+    def _done(self, step: Step) -> list[tuple[str, Said]]:
+        return [(part, said) for part, said in self._ledger.done.items() if part.startswith(f"{step} ")]
 
 
-def _in_order(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Order the columns of the classifier as they are read: what was found, then how sure."""
-    first = ("language", "labels", "stance")
-    last = ("abstained", "windows", "truncated", "artefact")
-    between = (name for name in scores if name not in first + last)
-    return {name: scores[name] for name in (*first, *between, *last)}
+def _run_of(archive: Archive, artefact: str, settings: ScoringSettings) -> Run:
+    """Name all that decides the results."""
+    return Run(
+        narratrace=version("narratrace"),
+        artefact=artefact,
+        # Where the artefact lies and how many threads there are changes nothing.
+        settings=settings.model_dump(mode="json", exclude={"artefact", "threads"}),
+        inputs=tuple(
+            InputFile(name=mapped.source.name, size=mapped.size, sha256=hash_file(mapped.source.path))
+            for mapped in archive.sources
+        ),
+    )
 
 
-def _type_of(name: str) -> pa.DataType:
-    if name.startswith(("score_", "stance_")):
-        return pa.float32()
-    if name in ("labels", "abstained"):
-        return pa.list_(pa.string())
-    return {"windows": pa.int16(), "truncated": pa.bool_()}.get(name, pa.string())
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def mappings(archive: Archive) -> list[MappingUse]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import datetime
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from narratrace.model.taxonomy import STANCE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from narratrace.inference.archives.archive import PostBatch
+    from narratrace.inference.engine import Said
 
 
 class NarrativeCount(BaseModel):
@@ -39,13 +37,15 @@ class Summary(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     artefact: str = Field(description="Id of the artefact that scored the posts.")
-    started_at: datetime
-    seconds: float = Field(description="From the first read to the last write.")
+    seconds: float = Field(
+        default=0.0, exclude=True, description="How long the run took, since it last went on; not in the file."
+    )
     files: list[MappingUse] = Field(description="The files read, by column mapping.")
     skipped: list[str] = Field(description="Files left out, and why.")
     rows_read: int = Field(description="Always posts plus rejected.")
     posts: int = Field(description="Posts scored and written.")
     rejected: int = Field(description="Rows in the rejects file.")
+    texts: int = Field(description="Distinct texts among the posts: each was scored once.")
     rejects: dict[str, int] = Field(description="Rejected rows by reason.")
     oddities: dict[str, int] = Field(description="Scored posts of which something was unreadable or missing, by what.")
     truncated: int = Field(description="Posts so long that their end was not read.")
@@ -61,72 +61,46 @@ class Summary(BaseModel):
         return self.posts / self.seconds if self.seconds else 0.0
 
 
-class Tally:
-    """The counts of a run, batch by batch."""
+def summarise(
+    done: Mapping[str, Said], artefact: str, narratives: Sequence[str], files: list[MappingUse], skipped: list[str]
+) -> Summary:
+    """Add up what the finished parts of a run said of themselves, by the names in its ledger."""
+    totals: Counter[str] = Counter()
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for part, said in done.items():
+        step = part.partition(" ")[0]
+        for name, value in said.items():
+            if isinstance(value, dict):
+                counts[name].update(value)
+            elif isinstance(value, int):
+                totals[f"{step} {name}"] += value
+    posts = totals["Writing count"]
+    return Summary(
+        artefact=artefact,
+        files=files,
+        skipped=skipped,
+        rows_read=totals["Reading rows_read"],
+        posts=posts,
+        rejected=counts["rejects"].total(),
+        texts=totals["Scoring count"],
+        rejects=_sorted(counts["rejects"]),
+        oddities=_sorted(counts["oddities"]),
+        truncated=totals["Writing truncated"],
+        flagged=totals["Writing flagged"],
+        abstained=totals["Writing abstained"],
+        languages=_sorted(counts["languages"]),
+        stances={name: counts["stances"][stance] for stance, name in STANCE_NAMES.items()},
+        narratives={
+            narrative: NarrativeCount(
+                flagged=counts["labels"][narrative],
+                share=round(counts["labels"][narrative] / posts, 6) if posts else 0.0,
+                abstained=counts["abstentions"][narrative],
+            )
+            for narrative in narratives
+        },
+    )
 
-    def __init__(self) -> None:
-        self.rows_read = 0
-        self.posts = 0
-        self._artefact = ""
-        self._truncated = 0
-        self._flagged = 0
-        self._abstained = 0
-        self._rejects: Counter[str] = Counter()
-        self._oddities: Counter[str] = Counter()
-        self._languages: Counter[str] = Counter()
-        self._stances: Counter[str] = Counter()
-        self._labels: Counter[str] = Counter()
-        self._abstentions: Counter[str] = Counter()
-        self._narratives: tuple[str, ...] = ()
 
-    def add_batch(self, batch: PostBatch) -> None:
-        """Count what was read."""
-        self.rows_read += batch.rows_read
-        self._rejects.update(reject.reason for reject in batch.rejects)
-        self._oddities += batch.oddities
-
-    def add_scores(self, scores: Mapping[str, np.ndarray]) -> None:
-        """Count what was found: the columns that ``Classifier.batch`` gives."""
-        self._narratives = tuple(name.removeprefix("score_") for name in scores if name.startswith("score_"))
-        if not len(scores["artefact"]):
-            return
-        self._artefact = str(scores["artefact"][0])
-        self.posts += len(scores["artefact"])
-        self._truncated += int(np.count_nonzero(scores["truncated"]))
-        self._languages.update(map(str, scores["language"]))
-        self._stances.update(STANCE_NAMES[stance] for stance in scores["stance"])
-        for labels, abstained in zip(scores["labels"], scores["abstained"], strict=True):
-            self._flagged += bool(labels)
-            self._abstained += bool(abstained)
-            self._labels.update(labels)
-            self._abstentions.update(abstained)
-
-    def summary(
-        self, started_at: datetime, seconds: float, rejected: int, files: list[MappingUse], skipped: list[str]
-    ) -> Summary:
-        """Return the counts as they stand."""
-        return Summary(
-            artefact=self._artefact,
-            started_at=started_at,
-            seconds=round(seconds, 3),
-            files=files,
-            skipped=skipped,
-            rows_read=self.rows_read,
-            posts=self.posts,
-            rejected=rejected,
-            rejects=dict(self._rejects.most_common()),
-            oddities=dict(self._oddities.most_common()),
-            truncated=self._truncated,
-            flagged=self._flagged,
-            abstained=self._abstained,
-            languages=dict(self._languages.most_common()),
-            stances={name: self._stances[name] for name in STANCE_NAMES.values()},
-            narratives={
-                narrative: NarrativeCount(
-                    flagged=self._labels[narrative],
-                    share=round(self._labels[narrative] / self.posts, 6) if self.posts else 0.0,
-                    abstained=self._abstentions[narrative],
-                )
-                for narrative in self._narratives
-            },
-        )
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    """Most frequent first; where two are equally frequent, by name, so that it does not matter which was first."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -25,7 +25,7 @@ class ProgressDisplay:
         self._bar: Progress | None = None
         if console.is_terminal and not console.quiet:
             self._bar = Progress(
-                TextColumn("Scoring"),
+                TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f}%"),
                 TimeElapsedColumn(),
@@ -46,13 +46,14 @@ class ProgressDisplay:
 
     def update(self, progress: ScoringProgress) -> None:
         """Show the present state."""
-        state = f"{progress.posts:,} posts, {progress.posts_per_second:,.0f} posts/s"
+        what = "distinct texts" if progress.step == "Scoring" else "posts"
+        state = f"{progress.count:,} {what}, {progress.per_second:,.0f} a second"
         if progress.rejected:
             state += f", {progress.rejected:,} rows rejected"
         if progress.seconds_left is not None:
             state += f", {timedelta(seconds=round(progress.seconds_left))} left"
         if self._bar:
-            self._bar.update(self._task, completed=progress.done, state=state)
+            self._bar.update(self._task, description=progress.step, completed=progress.done, state=state)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            self._console.print(f"{progress.done:.0%}: {state}", soft_wrap=True)
+            self._console.print(f"{progress.step} {progress.done:.0%}: {state}", soft_wrap=True)

@@ -79,16 +79,20 @@ def score(
     overrides: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="Change one setting, as in --set batch_size=4096.", show_default=False
+            "--set", metavar="NAME=VALUE", help="Change one setting, as in --set shard_size=10000.", show_default=False
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are in OUT.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are in OUT, or a stopped run of something else.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Score every post of an archive: which narratives it advances, its stance and language.
 
     OUT gets scores.parquet (a row for each post), rejects.jsonl (rows that
-    cannot be scored, with line and reason), summary.json and settings.yaml.
+    cannot be scored, with line and reason), summary.json and settings.yaml. A
+    text that many posts share is scored once. A run that was stopped, however
+    it was, goes on when the same command is given again.
 
     [bold]Examples[/bold]
 
@@ -109,10 +113,10 @@ def score(
     from narratrace.commands.progress import ProgressDisplay
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
-    from narratrace.inference.archives.results import check_free, partial
+    from narratrace.inference.archives.results import check_free
     from narratrace.inference.classifier import Classifier
     from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringSettings, score_archive
-    from narratrace.model.printable import printable
+    from narratrace.model.backends import default_backend
     from narratrace.model.settings import check_settings, load_settings
 
     given: dict[str, Any] = {
@@ -122,6 +126,7 @@ def score(
     settings = load_settings(ScoringSettings, config or DEFAULT_SETTINGS, overrides or ())
     chosen = settings.model_dump() | {name: value for name, value in given.items() if value is not None}
     chosen["mapping"] |= parse_mapping(mapping or ())
+    chosen["backend"] = chosen["backend"] or default_backend()
     settings = check_settings(ScoringSettings, chosen, "narratrace score")
 
     # Whatever is wrong with the input or the folder shows before the model is loaded.
@@ -129,16 +134,14 @@ def score(
     archive = Archive.open(inputs, settings.mapping, out=out)
     progress_to = Console(stderr=True, quiet=quiet, highlight=False)
     _show_archive(archive, progress_to)
-    classifier = Classifier.load(
-        settings.artefact, backend=settings.backend, threads=settings.threads, thresholds=settings.thresholds
-    )
+    # One thread for each batch and several batches at once waste less than several threads for one batch.
+    classifier = Classifier.load(settings.artefact, backend=settings.backend, threads=1, thresholds=settings.thresholds)
 
     try:
         with ProgressDisplay(progress_to) as display:
             summary = score_archive(archive, out, classifier, settings, overwrite=overwrite, on_progress=display.update)
     except KeyboardInterrupt:
-        part = partial(out / f"scores.{settings.format}")
-        progress_to.print(f"Stopped. Scored so far: {printable(part) if part.exists() else 'nothing'}.", markup=False)
+        progress_to.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
     if not quiet:
         _show_summary(summary, out, settings, Console(highlight=False))
@@ -181,6 +184,9 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
         f"[bold]{summary.posts:,}[/bold] posts scored in {summary.seconds:,.1f} s "
         f"({summary.posts_per_second:,.0f} posts/s) with {escape(printable(summary.artefact))}"
     )
+    if summary.texts < summary.posts:
+        saved = 1 - summary.texts / posts
+        console.print(f"They repeat {summary.texts:,} distinct texts, each scored once: {saved:.0%} saved")
     for title, counts in (("Language", summary.languages), ("Stance", summary.stances)):
         shown = table(title, "posts", "share")
         for name, number in counts.items():

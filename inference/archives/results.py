@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from dataclasses import asdict
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
+
+from narratrace.inference.archives.ledger import replacing
 from narratrace.inference.archives.writers import open_writer
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
 from narratrace.model.settings import save_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
-    import pyarrow as pa
     from pydantic import BaseModel
 
-    from narratrace.inference.archives.archive import Reject
-    from narratrace.inference.archives.writers import ScoreFormat, ScoreWriter
+    from narratrace.inference.archives.writers import ScoreFormat
 
 SCORES = {form: f"scores.{form}" for form in ("parquet", "jsonl", "csv")}
 REJECTS = "rejects.jsonl"
@@ -28,86 +28,13 @@ SETTINGS = "settings.yaml"
 SUMMARY = "summary.json"
 """Put in place last of all: where it stands, the results are complete."""
 _NAMES = (*SCORES.values(), SUMMARY, REJECTS, SETTINGS)
-
-
-class Results:
-    """The files of a run in the making.
-
-    Parameters
-    ----------
-    folder
-        Where they go; made if it is not there.
-    form
-        Format of the scores.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written to.
-
-    Notes
-    -----
-    Results that are there already are replaced when the new ones are complete; `check_free` tells beforehand.
-    """
-
-    def __init__(self, folder: Path, form: ScoreFormat) -> None:
-        self.folder = folder
-        self._form = form
-        self._writer: ScoreWriter | None = None
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._rejects = partial(folder / REJECTS).open("w", encoding="utf-8", newline="\n")
-        self.posts_written = 0
-        self.rejects_written = 0
-
-    @property
-    def scores(self) -> Path:
-        """Where the scores are when the run is complete."""
-        return self.folder / SCORES[self._form]
-
-    @property
-    def rejects(self) -> Path:
-        """Where the rejects are when the run is complete."""
-        return self.folder / REJECTS
-
-    def write_scores(self, batch: pa.RecordBatch) -> None:
-        """Append scored posts; the first batch sets the columns."""
-        with writing(self.folder):
-            if self._writer is None:
-                self._writer = open_writer(self._form, partial(self.scores), batch.schema)
-            self._writer.write(batch)
-        self.posts_written += batch.num_rows
-
-    def write_rejects(self, rejects: Iterable[Reject]) -> None:
-        """Append rows that cannot be scored."""
-        with writing(self.folder):
-            for reject in rejects:
-                self._rejects.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
-                self.rejects_written += 1
-
-    def close(self) -> None:
-        """Close the files where they are, under their partial names, so that what they hold can be read."""
-        with writing(self.folder):
-            self._rejects.close()
-            if self._writer:
-                self._writer.close()
-
-    def finish(self, settings: BaseModel, summary: BaseModel) -> None:
-        """Close the files and give all of them their final names, in place of older results."""
-        self.close()
-        with writing(self.folder):
-            save_settings(settings, partial(self.folder / SETTINGS))
-            partial(self.folder / SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            replaced = [self.folder / name for name in (SUMMARY, *SCORES.values())]
-            stopped = [partial(path) for path in replaced[1:] if path != self.scores]
-            for path in (*replaced, *stopped):
-                path.unlink(missing_ok=True)
-            for path in (self.scores, self.rejects, self.folder / SETTINGS, self.folder / SUMMARY):
-                partial(path).replace(path)
+UNFINISHED = ".unfinished"
+"""The folder, inside that of the results, of a run that goes on or was stopped; hidden, so that nothing reads it."""
+LEDGER = "ledger.jsonl"
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds results already, or that is no folder.
+    """Refuse a folder that holds results already, or that is no folder; one of a stopped run is free.
 
     Raises
     ------
@@ -117,14 +44,73 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{printable(folder)} is a file; name a folder for the results.")
     there = [name for name in _NAMES if (folder / name).exists()]
-    if there and not overwrite:
+    if there and not overwrite and not (folder / UNFINISHED / LEDGER).exists():
         raise InputError(
             f"{printable(folder)} holds results already ({there[0]}); name another folder or add --overwrite."
         )
 
 
+def publish(folder: Path, shards: Sequence[str], form: ScoreFormat, settings: BaseModel, summary: BaseModel) -> None:
+    """Put the shards together under the final names, in place of older results, and take the unfinished run away.
+
+    Whenever this is stopped, it can be done again: what it is made from goes last.
+    """
+    unfinished = folder / UNFINISHED
+    complete = unfinished / "complete"
+    scores, rejects = complete / SCORES[form], complete / REJECTS
+    with replacing(scores) as path:
+        merge_scores(form, [unfinished / "scored" / f"{shard}.{form}" for shard in shards], path)
+    with replacing(rejects) as path:
+        _append(path, [(unfinished / "rejects" / f"{shard}.jsonl", 0) for shard in shards])
+    with replacing(complete / SETTINGS) as path:
+        save_settings(settings, path)
+    with replacing(complete / SUMMARY) as path:
+        path.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for name in (SUMMARY, *SCORES.values()):
+        (folder / name).unlink(missing_ok=True)
+    for made in (scores, rejects, complete / SETTINGS, complete / SUMMARY):
+        made.replace(folder / made.name)
+    discard(folder)
+
+
+def discard(folder: Path) -> None:
+    """Take an unfinished run away; its ledger first, without which the rest counts for nothing."""
+    (folder / UNFINISHED / LEDGER).unlink(missing_ok=True)
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+
+
+def merge_scores(form: ScoreFormat, parts: Sequence[Path], path: Path) -> None:
+    """Put files of scores with the same columns together."""
+    if form == "parquet":
+        with parts[0].open("rb") as file:
+            schema = pq.read_schema(file)
+        writer = open_writer(form, path, schema)
+        try:
+            for part in parts:
+                with part.open("rb") as file:
+                    for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches():
+                        writer.write(batch)
+        finally:
+            writer.close()
+        return
+    header = 0
+    if form == "csv":  # every part begins with the same header
+        with parts[0].open("rb") as file:
+            header = len(file.readline())
+    _append(path, [(part, header if number else 0) for number, part in enumerate(parts)])
+
+
+def _append(path: Path, parts: Sequence[tuple[Path, int]]) -> None:
+    """Write files one after the other, each from a byte on."""
+    with path.open("wb") as out:
+        for part, start in parts:
+            with part.open("rb") as file:
+                file.seek(start)
+                shutil.copyfileobj(file, out)
+
+
 def partial(path: Path) -> Path:
-    """Return the name of a file while it is incomplete: ``scores.partial.parquet``."""
+    """Return the name of a file while it is incomplete: ``rejects.partial.jsonl``."""
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
@@ -140,10 +126,10 @@ def is_result(path: Path, out: Path | None = None) -> bool:
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission into one sentence."""
+def writing(folder: Path, advice: str = "") -> Iterator[None]:
+    """Turn a full disk or a missing permission into one sentence, with a piece of advice after it."""
     try:
         yield
     except OSError as error:
         reason = printable(error.strerror or error)
-        raise InputError(f"The results cannot be written to {printable(folder)}: {reason}.") from error
+        raise InputError(f"The results cannot be written to {printable(folder)}: {reason}. {advice}".strip()) from error

@@ -94,13 +94,13 @@ def test_an_own_csv_is_scored_and_summed_up(
 
 def test_options_go_before_set_and_set_before_the_settings_file(score: Score, posts: Path, tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
-    config.write_text("mapping: {text: said, id: nr}\nformat: jsonl\nlimit: 4\nbatch_size: 2\n")
-    words = (posts, "--config", config, "--set", "limit=3", "--set", "batch_size=1", "--format", "csv", "--no-text")
+    config.write_text("mapping: {text: said, id: nr}\nformat: jsonl\nlimit: 4\nshard_size: 2\n")
+    words = (posts, "--config", config, "--set", "limit=3", "--set", "shard_size=1", "--format", "csv", "--no-text")
     result = score(*words, "-o", tmp_path / "out", "--map", "account_id=who")
     assert result.code == 0, result.err
     resolved = load_settings(ScoringSettings, tmp_path / "out" / "settings.yaml")
     assert resolved.mapping == {"text": "said", "id": "nr", "account_id": "who"}
-    assert (resolved.format, resolved.limit, resolved.batch_size, resolved.text) == ("csv", 3, 1, False)
+    assert (resolved.format, resolved.limit, resolved.shard_size, resolved.text) == ("csv", 3, 1, False)
     with (tmp_path / "out" / "scores.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["account_id"] for row in rows] == ["'@kowloon"] * 3

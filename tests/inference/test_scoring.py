@@ -6,9 +6,6 @@ import csv
 import gzip
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringProgress, Scor
 from narratrace.inference.summary import Summary
 from narratrace.model.errors import InputError, SettingsError
 from narratrace.model.settings import load_settings
+from narratrace.model.text import normalise
 
 COLUMNS = [
     "id", "account_id", "created_at", "is_repost", "text", "language", "labels", "stance", "stance_A", "stance_R",
@@ -34,10 +32,13 @@ COLUMNS = [
 
 
 class Lengths:
-    """Scores by the length of a text: the runner is under test here, not the model."""
+    """Scores by the length of a normalised text: the runner is under test here, not the model."""
+
+    seen = 0
 
     def batch(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        lengths = np.array([len(text) for text in columns["text"]], dtype=np.int64)
+        self.seen += len(columns["text"])
+        lengths = np.array([len(normalise(text).text) for text in columns["text"]], dtype=np.int64)
         size = len(lengths)
         labels, abstained = np.empty(size, dtype=object), np.empty(size, dtype=object)
         for place, length in enumerate(lengths):
@@ -75,13 +76,14 @@ def load(out: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def posts(tmp_path: Path) -> Path:
     rows = [
-        {"id": f"{number:05}", "account_id": f"a{number % 3}", "text": "長" * (number % 10 + 1)} for number in range(95)
+        {"id": f"{number:05}", "account_id": f"a{number % 3}", "text": "長短長短長短長短長短"[: number % 10 + 1]}
+        for number in range(95)
     ]
     path = write_jsonl(tmp_path / "posts.jsonl", rows)
     with path.open("a") as file:
         file.write('{"broken\n{"text": ""}\n{"text": "x"}\n')
         file.write(
-            json.dumps({"id": 7, "text": "y" * 1001, "created_at": "2019-08-24 08:40", "is_repost": True}) + "\n"
+            json.dumps({"id": 7, "text": "yz" * 501, "created_at": "2019-08-24 08:40", "is_repost": True}) + "\n"
         )
     return path
 
@@ -89,13 +91,13 @@ def posts(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
 def test_a_run_writes_every_post_once_in_order(posts: Path, tmp_path: Path, form: str) -> None:
     out = tmp_path / "new" / "out"
-    chosen = ScoringSettings(format=form, batch_size=10)
+    chosen = ScoringSettings(format=form, shard_size=10)
     summary = score_archive([posts], out, Lengths(), chosen)
     assert {path.name for path in out.iterdir()} == {f"scores.{form}", "rejects.jsonl", "settings.yaml", "summary.json"}
     rows = load(out)
     assert [row["id"] for row in rows] == [f"{number:05}" for number in range(95)] + ["posts.jsonl:98", "7"]
     assert list(rows[0])[:5] == COLUMNS[:5]
-    assert rows[3]["text"] == "長長長長"
+    assert rows[3]["text"] == "長短長短"
     if form == "csv":
         assert list(rows[0]) == [name if name[0] != "-" else f"'{name}" for name in COLUMNS]
         assert rows[1]["labels"] == "violent|-odd"
@@ -109,7 +111,7 @@ def test_a_run_writes_every_post_once_in_order(posts: Path, tmp_path: Path, form
         assert (rows[0]["created_at"], rows[-1]["is_repost"], rows[-1]["truncated"]) == (None, True, True)
     assert [json.loads(line)["line"] for line in (out / "rejects.jsonl").read_text().splitlines()] == [96, 97]
     assert load_settings(ScoringSettings, out / "settings.yaml") == chosen
-    assert Summary.model_validate_json((out / "summary.json").read_text()) == summary
+    assert Summary.model_validate_json((out / "summary.json").read_text()) == summary.model_copy(update={"seconds": 0})
 
 
 def test_the_summary_counts_what_was_found(posts: Path, tmp_path: Path) -> None:
@@ -131,9 +133,9 @@ def test_the_summary_counts_what_was_found(posts: Path, tmp_path: Path) -> None:
     assert use.columns == {name: name for name in ("id", "account_id", "text", "created_at", "is_repost")}
 
 
-def test_batch_size_changes_nothing_in_the_results(posts: Path, tmp_path: Path) -> None:
+def test_how_the_work_is_cut_changes_nothing_in_the_results(posts: Path, tmp_path: Path) -> None:
     for size in (1, 7, 1000):
-        score_archive([posts], tmp_path / str(size), Lengths(), ScoringSettings(batch_size=size))
+        score_archive([posts], tmp_path / str(size), Lengths(), ScoringSettings(shard_size=size, window=size))
     assert load(tmp_path / "1") == load(tmp_path / "7") == load(tmp_path / "1000")
 
 
@@ -175,7 +177,7 @@ def test_small_batches_do_not_make_small_row_groups(
     posts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writers, "ROW_GROUP_POSTS", 60)
-    score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(batch_size=10))
+    score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(shard_size=10))
     written = pq.read_metadata(tmp_path / "out" / "scores.parquet")
     assert [written.row_group(place).num_rows for place in range(written.num_row_groups)] == [60, 37]
 
@@ -233,14 +235,6 @@ def test_posts_beside_results_are_read(posts: Path, tmp_path: Path) -> None:
         assert score_archive([tmp_path], out, Lengths()).rows_read == 99
 
 
-def test_what_a_stopped_run_left_is_not_read(posts: Path, tmp_path: Path) -> None:
-    (tmp_path / "stopped").mkdir()
-    (tmp_path / "stopped" / "scores.partial.parquet").write_bytes(b"PAR1 without an end")
-    summary = score_archive([tmp_path], tmp_path / "out", Lengths())
-    assert summary.rows_read == 99
-    assert summary.skipped == [f"{tmp_path}/stopped: skipped scores.partial.parquet, which a scoring run writes."]
-
-
 def test_a_file_that_is_named_is_read_wherever_it_is(posts: Path, tmp_path: Path) -> None:
     inside = write_jsonl(tmp_path / "b.jsonl", [{"text": "inside the output folder"}])
     assert score_archive([posts, inside], tmp_path, Lengths()).rows_read == 100
@@ -281,7 +275,7 @@ def test_file_names_that_are_not_utf_8(tmp_path: Path) -> None:
     str(error.value).encode("utf-8")
 
 
-def test_posts_before_a_damage_are_kept(tmp_path: Path) -> None:
+def test_a_damaged_file_is_found_before_anything_is_scored(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", [{"text": "fine"}] * 30)
     write_jsonl(tmp_path / "b.jsonl", [{"text": "fine"}])
     (tmp_path / "b.jsonl").rename(tmp_path / "b.jsonl.gz")
@@ -292,62 +286,36 @@ def test_posts_before_a_damage_are_kept(tmp_path: Path) -> None:
     rows = "".join(json.dumps({"text": f"{number * 7919 % 100_003:x}"}) + "\n" for number in range(50_000)).encode()
     packed = gzip.compress(rows)
     (tmp_path / "b.jsonl.gz").write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(
-        InputError, match=r"b.jsonl.gz is damaged.* posts before are scored in .*scores.partial.parquet"
-    ):
-        score_archive([tmp_path], tmp_path / "out", Lengths(), ScoringSettings(batch_size=1000))
+    classifier = Lengths()
+    with pytest.raises(InputError, match=r"b.jsonl.gz is damaged, cut off"):
+        score_archive([tmp_path], tmp_path / "out", classifier, ScoringSettings(shard_size=1000))
+    assert classifier.seen == 1  # the sample
     assert not (tmp_path / "out" / "scores.parquet").exists()
-    assert pq.read_metadata(tmp_path / "out" / "scores.partial.parquet").num_rows > 1000
+    (tmp_path / "b.jsonl.gz").unlink()
+    with pytest.raises(InputError, match=r"b.jsonl.gz is not read any more: undo that .* --overwrite to start anew"):
+        score_archive([tmp_path], tmp_path / "out", classifier, ScoringSettings(shard_size=1000))
+    again = score_archive([tmp_path], tmp_path / "out", classifier, ScoringSettings(shard_size=1000), overwrite=True)
+    assert again.posts == 30
 
 
-def test_a_killed_run_leaves_nothing_under_the_final_names(posts: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    program = (
-        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from test_scoring import Lengths\n"
-        "from narratrace.inference.scoring import ScoringSettings, score_archive\n"
-        "def pause(progress):\n"
-        "    print(progress.posts, flush=True)\n"
-        "    if progress.posts >= 30: time.sleep(60)\n"
-        "score_archive([sys.argv[2]], sys.argv[3], Lengths(), ScoringSettings(batch_size=10), on_progress=pause)\n"
-    )
-    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(posts), str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout
-        assert [run.stdout.readline() for _ in range(3)] == ["10\n", "20\n", "30\n"]
-        run.send_signal(signal.SIGKILL)
-    assert {path.name for path in out.iterdir()} == {"scores.partial.parquet", "rejects.partial.jsonl"}
-    score_archive([posts], out, Lengths())
-    assert {path.name for path in out.iterdir()} == {"scores.parquet", "rejects.jsonl", "settings.yaml", "summary.json"}
-
-
-def test_an_interrupted_run_leaves_a_readable_part(posts: Path, tmp_path: Path) -> None:
-    def interrupt(progress: ScoringProgress) -> None:
-        if progress.posts >= 30:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(batch_size=10), on_progress=interrupt)
-    assert pq.read_metadata(tmp_path / "out" / "scores.partial.parquet").num_rows == 30
-    assert not (tmp_path / "out" / "scores.parquet").exists()
-
-
-def test_progress_grows_to_the_end(posts: Path, tmp_path: Path) -> None:
+def test_progress_of_each_step_grows_to_the_end(posts: Path, tmp_path: Path) -> None:
     seen: list[ScoringProgress] = []
-    score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(batch_size=10), on_progress=seen.append)
-    assert [progress.posts for progress in seen] == [*range(10, 91, 10), 97]
-    assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
-    assert seen[-1].done == 1.0
-    assert seen[-1].seconds_left == 0.0
+    cut = ScoringSettings(shard_size=10, window=4)
+    score_archive([posts], tmp_path / "out", Lengths(), cut, on_progress=seen.append)
+    for step, count in (("Reading", 97), ("Scoring", 12), ("Writing", 97)):
+        of_step = [progress for progress in seen if progress.step == step]
+        assert len(of_step) > 3
+        assert [progress.count for progress in of_step] == sorted(progress.count for progress in of_step)
+        assert [progress.done for progress in of_step] == sorted(progress.done for progress in of_step)
+        assert of_step[-1].count == count
+        assert of_step[-1].done == pytest.approx(1.0)
+        assert of_step[-1].seconds_left == pytest.approx(0.0, abs=1e-6)
+        assert of_step[-1].rejected == 2
 
 
 def test_a_limit_scores_so_many_posts(posts: Path, tmp_path: Path) -> None:
-    seen: list[ScoringProgress] = []
-    summary = score_archive(
-        [posts], tmp_path / "out", Lengths(), ScoringSettings(limit=42, batch_size=10), on_progress=seen.append
-    )
-    assert summary.posts == summary.rows_read == 42
-    assert seen[-1].done == 1.0
+    summary = score_archive([posts], tmp_path / "out", Lengths(), ScoringSettings(limit=42, shard_size=10))
+    assert summary.posts == summary.rows_read == len(load(tmp_path / "out")) == 42
 
 
 def test_an_output_folder_that_cannot_be(posts: Path, tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""Scoring the distinct texts of an archive, each once, whatever the number of posts that say it."""
+
+from __future__ import annotations
+
+import mmap
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from narratrace.inference.archives.keys import find_keys, first_of_each
+from narratrace.inference.archives.ledger import replacing
+from narratrace.inference.archives.shards import TEXTS_SCHEMA, keys_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from narratrace.inference.engine import Said
+
+PIECE_TEXTS = 256
+PIECE_BYTES = 2**17
+"""A piece of long texts ends early, so that the pieces take about as long."""
+
+
+class BatchClassifier(Protocol):
+    """The contract of whatever scores posts; `narratrace.Classifier` fulfils it.
+
+    What it says of a text must not depend on the texts beside it, and, unless texts are told apart exactly, not on
+    what `narratrace.model.text.normalise` takes away.
+    """
+
+    def batch(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Score the posts of the column ``text``: arrays of as many rows, by column name."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScoreTexts:
+    """The work of scoring: a unit is the number of a partition, a step is a window of its distinct texts.
+
+    Each window leaves ``scores/<window>.arrow``: keys, in their order over all windows of the partition, and scores.
+    """
+
+    folder: Path
+    classifier: BatchClassifier
+    window: int
+    workers: int
+
+    def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
+        """Score a partition."""
+        texts = self._texts(int(unit))
+        rows = first_of_each(keys_in(texts))
+        starts = range(0, max(len(rows), 1), self.window)
+        for number, start in enumerate(starts):
+            name = f"{int(unit):04}-{number:05}"
+            path = self.folder / "scores" / f"{name}.arrow"
+            window = texts.take(rows[start : start + self.window])
+            if not path.exists():
+                scored = score_texts(window, self.classifier, self.workers)
+                # Not compressed, so that single rows can be looked up in the file.
+                with (
+                    replacing(path) as scratch,
+                    scratch.open("wb") as file,
+                    pa.ipc.new_file(file, scored.schema) as writer,
+                ):
+                    writer.write_batch(scored)
+            yield name, {"unit": unit, "share": 1 / len(starts), "count": window.num_rows}
+        yield unit, {"unit": unit, "share": 0, "count": 0}
+
+    def _texts(self, partition: int) -> pa.Table:
+        batches = []
+        for path in sorted((self.folder / "texts").glob("*.arrow")):
+            with path.open("rb") as file:
+                batches.append(pa.ipc.open_file(file).get_batch(partition))
+        return pa.Table.from_batches(batches, TEXTS_SCHEMA)
+
+
+def score_texts(texts: pa.Table, classifier: BatchClassifier, workers: int = 1) -> pa.RecordBatch:
+    """Score a table of texts.
+
+    Texts of like length go through the classifier together, in pieces of bounded size, several at the same time: while
+    one piece is in the network, another is tokenised. The pieces are the same whatever the number of workers, and so
+    are the scores.
+
+    Parameters
+    ----------
+    texts
+        Columns of `TEXTS_SCHEMA`.
+    classifier
+        What scores them.
+    workers
+        Pieces in work at the same time.
+
+    Returns
+    -------
+    pyarrow.RecordBatch
+        ``key_high``, ``key_low`` and the classifier's columns, in the same order.
+    """
+    pieces = list(_pieces(texts["text"]))
+    posts = texts["text"].to_numpy(zero_copy_only=False)
+    with ThreadPoolExecutor(workers, thread_name_prefix="score") as pool:
+        scored = list(pool.map(lambda rows: to_arrow(classifier.batch({"text": posts[rows]})), pieces))
+    if not scored:
+        scored = [to_arrow(classifier.batch({"text": np.empty(0, dtype=object)}))]
+    back = np.argsort(np.concatenate([*pieces, np.empty(0, dtype=np.int64)]))
+    found = pa.Table.from_batches(scored).take(back).combine_chunks()
+    columns = {name: texts[name].combine_chunks() for name in ("key_high", "key_low")}
+    columns |= {name: _whole(found[name]) for name in found.column_names}
+    return pa.RecordBatch.from_pydict({name: _whole(column) for name, column in columns.items()})
+
+
+def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else pa.array([], column.type)
+
+
+def _pieces(texts: pa.ChunkedArray) -> Iterator[NDArray[np.int64]]:
+    """Rows that are scored together, shortest texts first."""
+    sizes = np.array([len(text.encode("utf-8")) for text in texts.to_pylist()], dtype=np.int64)
+    rows: list[int] = []
+    size = 0
+    for row in np.argsort(sizes, kind="stable").tolist():
+        if rows and (len(rows) == PIECE_TEXTS or size + sizes[row] > PIECE_BYTES):
+            yield np.array(rows, dtype=np.int64)
+            rows, size = [], 0
+        rows.append(row)
+        size += int(sizes[row])
+    if rows:
+        yield np.array(rows, dtype=np.int64)
+
+
+def to_arrow(scores: Mapping[str, NDArray[Any]]) -> pa.RecordBatch:
+    """Turn the columns of ``Classifier.batch`` into Arrow, ordered as they are read: what was found, then how sure."""
+    first = ("language", "labels", "stance")
+    last = ("abstained", "windows", "truncated", "artefact")
+    between = (name for name in scores if name not in first + last)
+    return pa.RecordBatch.from_pydict(
+        {name: pa.array(scores[name].tolist(), type=_type_of(name)) for name in (*first, *between, *last)}
+    )
+
+
+def _type_of(name: str) -> pa.DataType:
+    if name.startswith(("score_", "stance_")):
+        return pa.float32()
+    if name in ("labels", "abstained"):
+        return pa.list_(pa.string())
+    return {"windows": pa.int16(), "truncated": pa.bool_()}.get(name, pa.string())
+
+
+def look_up(folder: Path, partition: int, keys: NDArray[np.uint64]) -> pa.Table:
+    """Scores of the texts of one partition that have these keys, in the order asked for.
+
+    The files are mapped, not read: what is looked up costs memory, not what lies there.
+    """
+    windows = sorted((folder / "scores").glob(f"{partition:04}-*.arrow"))
+    scores = pa.concat_tables(map(_mapped, windows))
+    rows = find_keys(keys, keys_in(scores))
+    return scores.drop_columns(["key_high", "key_low"]).take(rows)
+
+
+def _mapped(path: Path) -> pa.Table:
+    with path.open("rb") as file:  # by Arrow itself, a name that is not UTF-8 cannot be mapped
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return pa.ipc.open_file(pa.py_buffer(content)).read_all()

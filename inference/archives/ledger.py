@@ -1,0 +1,151 @@
+"""Ledger: what a run is of and which parts of it are done, so that a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
+from narratrace.model.strict import StrictModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class InputFile(StrictModel):
+    """A file of the archive, as it was when the run began."""
+
+    name: str = Field(description="What it is called in ids and messages.")
+    size: int = Field(description="Bytes.")
+    sha256: str = Field(description="Hash of its content.")
+
+
+class Run(StrictModel):
+    """All that decides the results of a run: two runs that are equal here give the same files."""
+
+    narratrace: str = Field(description="Version.")
+    artefact: str = Field(description="Id of the artefact.")
+    settings: dict[str, Any] = Field(description="Every setting.")
+    inputs: tuple[InputFile, ...]
+
+    def difference(self, other: Run) -> str | None:
+        """Say in words what the other run would do otherwise; None if nothing."""
+        if other.narratrace != self.narratrace:
+            return f"narratrace is of version {other.narratrace} and was {self.narratrace}"
+        if other.artefact != self.artefact:
+            return f"the artefact is {other.artefact} and was {self.artefact}"
+        for name in sorted(self.settings.keys() | other.settings.keys()):
+            now, before = other.settings.get(name), self.settings.get(name)
+            if now != before:
+                return f"the setting '{name}' is {json.dumps(now)} and was {json.dumps(before)}"
+        before_files, now_files = ({file.name: file for file in run.inputs} for run in (self, other))
+        for name, file in before_files.items():
+            if name not in now_files:
+                return f"{name} is not read any more"
+            if now_files[name] != file:
+                return f"{name} has changed"
+        for name in now_files:
+            if name not in before_files:
+                return f"{name} is new"
+        return None if other.inputs == self.inputs else "the files are read in another order"
+
+
+class Ledger:
+    """A run's record: one line for the run itself, then one for each part that is done.
+
+    Lines are only ever appended, each reaches the disk before the next part begins, and a line that was cut off by a
+    power loss counts for nothing, so that the file is right at whatever moment the run is stopped.
+
+    Parameters
+    ----------
+    path
+        The file.
+    run
+        What is to be done.
+    over
+        Whether an unfinished run that differs may be given up.
+
+    Attributes
+    ----------
+    done
+        What each finished part said of itself, by its name.
+
+    Raises
+    ------
+    InputError
+        If the file is of another run; the message says what differs.
+    """
+
+    def __init__(self, path: Path, run: Run, *, over: bool = False) -> None:
+        self.path = path
+        self.done: dict[str, dict[str, Any]] = {}
+        lines = _lines(path)
+        if lines:
+            difference = Run.model_validate_json(lines[0]).difference(run)
+            if difference is None:
+                for line in lines[1:]:
+                    entry = json.loads(line)
+                    self.done[entry["part"]] = entry["said"]
+            elif not over:
+                raise InputError(
+                    f"{printable(path.parent.parent)} holds a run that was stopped, and {printable(difference)}: undo "
+                    "that to go on with it, name another folder, or add --overwrite to start anew."
+                )
+        if lines and difference is None:
+            _cut(path, lines)
+        else:
+            shutil.rmtree(path.parent, ignore_errors=True)
+            with replacing(path) as scratch:
+                scratch.write_text(run.model_dump_json() + "\n", encoding="utf-8")
+        self._file: IO[bytes] = path.open("ab")
+
+    def parts(self, step: str) -> frozenset[str]:
+        """Name the finished parts of one step, without its name."""
+        return frozenset(part.removeprefix(f"{step} ") for part in self.done if part.startswith(f"{step} "))
+
+    def add(self, part: str, said: dict[str, Any]) -> None:
+        """Record that a part is done, and what is to be known of it."""
+        line = json.dumps({"part": part, "said": said}, ensure_ascii=False) + "\n"
+        self._file.write(line.encode("utf-8"))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.done[part] = said
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _lines(path: Path) -> list[str]:
+    """Read the whole lines of a ledger; what follows the last line end was cut off."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    return [line.decode("utf-8") for line in lines]
+
+
+def _cut(path: Path, lines: list[str]) -> None:
+    """Take a line that was cut off away, so that the next one is not glued to it."""
+    with path.open("r+b") as file:
+        file.truncate(sum(len(line.encode("utf-8")) + 1 for line in lines))
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a scratch name to write to; what is written there appears under `path` whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.scratch")
+    try:
+        yield scratch
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""Engine: what carries the parts of a big job out, on this machine or on many.
+
+A job is cut into units that know nothing of each other: a *work* is called with the name of a unit, reads and writes
+files, and yields what it did, step by step. An engine decides where each unit is carried out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Said = dict[str, Any]
+"""What a work says of a finished step; JSON can hold it."""
+
+
+class Work(Protocol):
+    """What is to be done with each unit; can be pickled, so that another process can do it.
+
+    Doing a unit again gives the same files, byte for byte, and does not repeat steps whose files are there.
+    """
+
+    def __call__(self, unit: str) -> Iterable[tuple[str, Said]]:
+        """Carry a unit out; yield the name of each step as it is finished, with what is to be known of it."""
+        ...
+
+
+class Engine(Protocol):
+    """Carries units out."""
+
+    def run(self, work: Work, units: Sequence[str]) -> Iterator[tuple[str, Said]]:
+        """Carry out every unit, in any order; yield what each says, each unit's steps in their order."""
+        ...
+
+
+class NativeEngine:
+    """Carries units out here, one after another: nothing to install and nothing to start."""
+
+    def run(self, work: Work, units: Sequence[str]) -> Iterator[tuple[str, Said]]:
+        """Carry out every unit; yield each step as soon as it is finished."""
+        for unit in units:
+            yield from work(unit)

@@ -1,0 +1,155 @@
+"""A scoring run that is stopped, at whatever moment, goes on and leaves what an uninterrupted one leaves."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from narratrace.inference.archives.results import LEDGER, UNFINISHED
+from narratrace.inference.scoring import ScoringProgress, ScoringSettings, score_archive
+from narratrace.model.errors import InputError
+
+# Steps small enough that there are some dozens.
+SMALL = {"shard_size": 20, "window": 5}
+
+
+@pytest.fixture
+def lengths(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    from test_scoring import Lengths  # type: ignore[import-not-found]
+
+    return Lengths
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    chance = random.Random(1)
+    for file in range(3):
+        with (folder / f"{file}.jsonl").open("w") as out:
+            for number in range(60):
+                text = "".join(chance.choices("警察暴徒香港加油", k=chance.randint(0, 9)))
+                out.write(json.dumps({"id": f"{file}-{number}", "text": text}) + "\n")
+            out.write("{broken\n")
+    return folder
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+PROGRAM = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from test_scoring import Lengths
+from narratrace.inference.scoring import ScoringSettings, score_archive
+steps = 0
+def stop(progress):
+    global steps
+    steps += 1
+    if steps == int(sys.argv[5]):
+        os.kill(os.getpid(), signal.SIGKILL)
+score_archive([sys.argv[2]], sys.argv[3], Lengths(), ScoringSettings.model_validate_json(sys.argv[4]), on_progress=stop)
+"""
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_killed_again_and_again_the_files_are_the_same(archive: Path, tmp_path: Path, lengths: Any, form: str) -> None:
+    chosen = ScoringSettings(format=form, **SMALL)
+    score_archive([archive], tmp_path / "whole", lengths(), chosen)
+    words = [str(Path(__file__).parent), str(archive), str(tmp_path / "out"), chosen.model_dump_json()]
+    for kills in range(20):
+        steps = 9 + 3 * kills  # a run that is killed sooner than the last would still get on
+        done = subprocess.run([sys.executable, "-c", PROGRAM, *words, str(steps)], check=False)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [UNFINISHED]
+    assert kills > 2
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_no_text_is_scored_again_after_a_stop(archive: Path, tmp_path: Path, lengths: Any) -> None:
+    chosen = ScoringSettings(**SMALL)
+    whole = score_archive([archive], tmp_path / "whole", lengths(), chosen)
+
+    def interrupt(progress: ScoringProgress) -> None:
+        if progress.step == "Scoring" and progress.count >= 50:
+            raise KeyboardInterrupt
+
+    first, second = lengths(), lengths()
+    with pytest.raises(KeyboardInterrupt):
+        score_archive([archive], tmp_path / "out", first, chosen, on_progress=interrupt)
+    seen: list[ScoringProgress] = []
+    score_archive([archive], tmp_path / "out", second, chosen, on_progress=seen.append)
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert first.seen + second.seen == whole.texts + 2  # and the sample of each run
+    assert {progress.step for progress in seen} == {"Scoring", "Writing"}
+    assert seen[0].new_count == 5
+
+
+def stopped(archive: Path, out: Path, classifier: Any, **changed: Any) -> None:
+    def interrupt(progress: ScoringProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_archive([archive], out, classifier, ScoringSettings(**SMALL | changed), on_progress=interrupt)
+
+
+def test_what_changed_since_the_stop_is_said_and_nothing_is_mixed(archive: Path, tmp_path: Path, lengths: Any) -> None:
+    out = tmp_path / "out"
+    stopped(archive, out, lengths())
+    before = (out / UNFINISHED / LEDGER).read_bytes()
+
+    def refused(message: str, classifier: Any = None, **changed: Any) -> None:
+        with pytest.raises(InputError, match=message):
+            score_archive([archive], out, classifier or lengths(), ScoringSettings(**SMALL | changed))
+        assert (out / UNFINISHED / LEDGER).read_bytes() == before
+
+    refused('the setting \'distinct\' is "exact" and was "normalised": .*--overwrite', distinct="exact")
+    refused("the setting 'format' is \"csv\"", format="csv")
+
+    class Other(lengths):  # type: ignore[misc]
+        def batch(self, columns: Any) -> Any:
+            scores = super().batch(columns)
+            return scores | {"artefact": ["other"] * len(scores["artefact"])}
+
+    refused("the artefact is other and was =lengths-1", Other())
+    old = (archive / "1.jsonl").read_text()
+    (archive / "1.jsonl").write_text(old.replace("0", "1"))  # as long as before
+    refused("1.jsonl has changed: undo that to go on with it, name another folder, or add --overwrite")
+    (archive / "1.jsonl").write_text(old)
+    (archive / "3.jsonl").write_text("{}\n")
+    refused("3.jsonl is new")
+    (archive / "3.jsonl").unlink()
+    (archive / "2.jsonl").rename(archive / "9.jsonl")
+    refused("2.jsonl is not read any more")
+    anew = score_archive([archive], out, lengths(), ScoringSettings(format="jsonl"), overwrite=True)
+    assert (anew.posts + anew.rejected, sorted(files(out))[1]) == (183, "scores.jsonl")
+
+
+def test_threads_and_the_place_of_the_artefact_may_change(archive: Path, tmp_path: Path, lengths: Any) -> None:
+    stopped(archive, tmp_path / "out", lengths())
+    score_archive(
+        [archive], tmp_path / "out", lengths(), ScoringSettings(**SMALL, threads=1, artefact=Path("elsewhere"))
+    )
+    assert not (tmp_path / "out" / UNFINISHED).exists()
+
+
+def test_a_line_of_the_ledger_that_was_cut_off_counts_for_nothing(archive: Path, tmp_path: Path, lengths: Any) -> None:
+    score_archive([archive], tmp_path / "whole", lengths(), ScoringSettings(**SMALL))
+    stopped(archive, tmp_path / "out", lengths())
+    ledger = tmp_path / "out" / UNFINISHED / LEDGER
+    for cut in (10, 1):
+        ledger.write_bytes(ledger.read_bytes()[:-cut])
+        stopped(archive, tmp_path / "out", lengths())
+    score_archive([archive], tmp_path / "out", lengths(), ScoringSettings(**SMALL))
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
