@@ -168,8 +168,10 @@ def _check_columns(source: str | Path, rows: Sequence[Row], taxonomy: Taxonomy, 
     wanted = {"text": [columns.text]}
     wanted["labels"] = [columns.labels] if isinstance(columns.labels, str) else list(columns.labels.values())
     for name in ("unknown", "stance", "language", "account", "id", "rewritten_from", "source"):
-        if name in columns.model_fields_set and getattr(columns, name) is not None:
-            wanted[name] = [getattr(columns, name)]
+        column = getattr(columns, name)
+        # A default name is no demand: most sets have only some of these, and a run's resolved settings name them all.
+        if column not in (None, ColumnSettings.model_fields[name].default):
+            wanted[name] = [column]
     read = [row for row in rows if not row.fault]
     for name, needed in wanted.items():
         for column in needed:

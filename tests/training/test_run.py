@@ -62,6 +62,11 @@ def test_the_same_command_again_retrains_nothing(
     assert metrics == tiny_artefact.manifest.metrics
 
 
+def test_the_resolved_settings_beside_a_run_start_it_again(run: Path, tiny_artefact: Artefact) -> None:
+    artefact, _ = train(load_settings(TrainingSettings, run / "settings.yaml"), run)
+    assert artefact.id == tiny_artefact.id
+
+
 def test_an_interrupted_run_does_what_is_missing_and_gives_the_same_artefact(
     run: Path, tiny_artefact: Artefact, tiny_settings: TrainingSettings
 ) -> None:
