@@ -16,7 +16,7 @@ from narratrace.training.labelled import LabelledPost, known_matrix, label_matri
 from narratrace.training.settings import WideSettings
 from narratrace.training.wide import fit_wide
 
-LEAST = 10
+LEAST = 25
 """Posts that a label needs, and posts without it, for a model to have an opinion on it."""
 
 _FOLDS = 4

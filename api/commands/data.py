@@ -41,6 +41,63 @@ SHOWN_OFF = 0.05
 
 
 @app.command()
+def check(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[SPLIT=]SOURCE",
+            help="Sources of labelled posts; splits as in train=a.jsonl train=b.jsonl dev=c.jsonl, of which the first "
+            "is the one that is learnt from.",
+            show_default=False,
+        ),
+    ],
+    taxonomy: TaxonomyOption,
+    maps: Maps = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write everything that was found here.", show_default=False)
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", help="Write a page to read here.", show_default=False)
+    ] = None,
+) -> None:
+    """Check labelled posts before anything is learnt from them.
+
+    Counts narratives, languages, stances and sources, and looks for rows that cannot be read, unknown labels, copies
+    and near-duplicates, contradicting labels, leaks between splits, languages that do not match, posts that are too
+    long, narratives that are too rare, and labels that are likely wrong. Exit code 1 if there are errors, 0 if there
+    are warnings alone.
+
+    [bold]Examples[/bold]
+
+        narratrace data check posts.csv -t hong_kong_2019 --map text=body
+
+        narratrace data check train=train.jsonl dev=dev.jsonl -t hong_kong_2019 --html check.html
+    """
+    from rich.console import Console
+
+    from narratrace.commands.check_display import show
+    from narratrace.model.errors import MissingExtraError
+    from narratrace.model.taxonomy import Taxonomy
+
+    try:
+        from narratrace.training.check_report import write_report
+        from narratrace.training.checking import check as run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("train", "Checking labelled posts") from error
+
+    known = Taxonomy.load(taxonomy)
+    with Console(stderr=True, highlight=False).status("Reading") as status:
+        report = run(parse_splits(sources), known, parse_maps(maps), on_stage=status.update)
+    show(report, Console(highlight=False))
+    if json_file:
+        json_file.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if html_file:
+        write_report(report, html_file)
+    if report.of("error"):
+        raise typer.Exit(1)
+
+
+@app.command()
 def split(
     sources: Sources,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the parts.", show_default=False)],
@@ -170,3 +227,14 @@ def _show_shares(shares: Sequence[Share], parts: Sequence[str], console: Any) ->
         table.add_row("" if share.kind == kind else share.kind, share.name, str(total), *cells, off, style=style)
         kind = share.kind
     console.print(table)
+
+
+def parse_splits(named: Sequence[str]) -> dict[str, list[str]]:
+    """Tell the sources of each split; what has no name is of the split 'posts'."""
+    splits: dict[str, list[str]] = {}
+    for source in named:
+        name, mark, rest = source.partition("=")
+        if not mark or Path(source).exists():
+            name, rest = "posts", source
+        splits.setdefault(name, []).append(rest)
+    return splits

@@ -1,0 +1,277 @@
+"""What can be wrong with labelled posts, one function for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narratrace.model.errors import InputError
+from narratrace.model.language import identify
+from narratrace.model.taxonomy import Taxonomy
+from narratrace.model.text import normalise
+from narratrace.training import label_errors
+from narratrace.training.check_report import Example, Finding, Support
+from narratrace.training.labelled import Fault, LabelledPost
+from narratrace.training.metrics import SUPPORT
+from narratrace.training.near_duplicates import SIMILAR, Pair
+from narratrace.training.promise import fewest_groups
+from narratrace.training.rows import Row
+
+PROMISE = fewest_groups(0.9, 0.9)
+"""Groups of posts that the usual promise of a precision needs, even if the model makes no mistake."""
+
+RARE = 10
+"""Posts below which a narrative, or a stance beside them, cannot be learnt."""
+
+SHOWN = 200
+"""Examples that a finding holds at most."""
+
+_EXCERPT = 200
+_CUT_SHARE = 0.01
+_FAMILY = {"zh-Hans": "Chinese", "zh-Hant": "Chinese", "yue": "Chinese"}
+
+
+@dataclass(frozen=True)
+class Posts:
+    """What was read: posts with their split and row, the faults of other rows, and which posts are alike.
+
+    Attributes
+    ----------
+    near
+        Pairs of near-duplicates.
+    groups
+        Group of related posts of each post, shape (posts,).
+    """
+
+    splits: list[str]
+    rows: list[Row]
+    posts: list[LabelledPost]
+    faults: list[tuple[Row, Fault]]
+    near: list[Pair]
+    groups: NDArray[np.int64]
+
+    def example(self, at: int, detail: str) -> Example:
+        """A post as an example."""
+        return Example(where=self.rows[at].where, text=excerpt(self.posts[at].text), detail=detail)
+
+    def pair(self, pair: Pair, detail: str) -> Example:
+        """Two posts as an example."""
+        one, other = (self.rows[at].where for at in (pair.first, pair.second))
+        texts = (excerpt(self.posts[at].text, _EXCERPT // 2) for at in (pair.first, pair.second))
+        return Example(where=f"{one}; {other}", text=" ¦ ".join(texts), detail=detail)
+
+
+def excerpt(text: str, longest: int = _EXCERPT) -> str:
+    """The start of a text, on one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def find_faults(read: Posts) -> Iterator[Finding]:
+    """Find rows that cannot be read as labelled posts."""
+    advice = {
+        "broken row": "cannot be read: correct or remove them",
+        "empty text": "have no text: remove them",
+        "unknown stance": "have a stance that is none of A, R, C and N: correct it, or leave it out",
+        "unknown label": "have a label that the taxonomy does not know: correct it, or name it under 'none'",
+        "labels and stance": "have a stance that does not fit their labels: labels are for posts that advance, A",
+        "no label": "have neither a stance nor labels: label or remove them",
+    }
+    for kind, what in advice.items():
+        found = [(row, fault) for row, fault in read.faults if fault.kind == kind]
+        if found:
+            examples = tuple(
+                Example(where=row.where, text=excerpt(str(row.fields.get("text", ""))), detail=fault.message)
+                for row, fault in found[:SHOWN]
+            )
+            message = f"{len(found)} rows {what}."
+            yield Finding(severity="error", kind=kind, message=message, count=len(found), examples=examples)
+
+
+def find_leaks(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
+    """Find posts of one split that give away posts of another."""
+    of_tie: dict[str, dict[str, list[int]]] = {}
+    for at, (split, post) in enumerate(zip(read.splits, read.posts, strict=True)):
+        for tie in post.ties:
+            if not tie.startswith("text:"):
+                of_tie.setdefault(tie, {}).setdefault(split, []).append(at)
+    for one, other in combinations(splits, 2):
+        pairs = [pair for pair in read.near if {read.splits[pair.first], read.splits[pair.second]} == {one, other}]
+        for kind, those in (
+            ("the same text", [pair for pair in pairs if pair.similarity == 1]),
+            ("nearly the same text", [pair for pair in pairs if pair.similarity < 1]),
+        ):
+            if those:
+                yield Finding(
+                    severity="error",
+                    kind="leak of texts",
+                    message=f"{len(those)} pairs of posts have {kind} in {one} and in {other}: figures on {other} "
+                    "would be too good; take one of each out, or make the parts with 'narratrace data split'.",
+                    count=len(those),
+                    examples=tuple(read.pair(pair, f"similarity {pair.similarity:.2f}") for pair in those[:SHOWN]),
+                )
+        shared = {tie: both for tie, both in of_tie.items() if one in both and other in both}
+        for kind, accounts in (("account", True), ("group, family or rewriting", False)):
+            ties = {tie: both for tie, both in shared.items() if tie.startswith("account:") == accounts}
+            given_away = sorted({at for both in ties.values() for at in both[other]})
+            if given_away:
+                names = {at: tie for tie, both in ties.items() for at in both[other]}
+                yield Finding(
+                    severity="warning" if accounts else "error",
+                    kind=f"leak by {kind}",
+                    message=f"{len(given_away)} posts of {other} share their {kind} with posts of {one}: figures on "
+                    f"{other} say little of {'accounts' if accounts else 'texts'} that were never seen.",
+                    count=len(given_away),
+                    examples=tuple(read.example(at, names[at]) for at in given_away[:SHOWN]),
+                )
+
+
+def find_duplicates(read: Posts) -> Iterator[Finding]:
+    """Find posts that repeat others of their split."""
+    within = [pair for pair in read.near if read.splits[pair.first] == read.splits[pair.second]]
+    same = [pair for pair in within if pair.similarity == 1]
+    alike = [pair for pair in within if pair.similarity < 1]
+    for kind, those, what in (
+        ("duplicates", same, "posts repeat another one of their split, but for case, digits, punctuation and script"),
+        ("near-duplicates", alike, f"pairs of posts share at least {SIMILAR:.0%} of their letters' 3-grams"),
+    ):
+        if those:
+            yield Finding(
+                severity="warning",
+                kind=kind,
+                message=f"{len(those)} {what}: they weigh more than others in training, and never part in a split.",
+                count=len(those),
+                examples=tuple(read.pair(pair, f"similarity {pair.similarity:.2f}") for pair in those[:SHOWN]),
+            )
+
+
+def find_conflicts(read: Posts, taxonomy: Taxonomy) -> Iterator[Finding]:
+    """Find near-duplicates that are labelled differently."""
+    found = []
+    for pair in read.near:
+        one, other = read.posts[pair.first], read.posts[pair.second]
+        differ = [
+            narrative
+            for narrative in sorted({*one.labels} ^ {*other.labels}, key=taxonomy.narrative_ids.index)
+            if narrative not in (*one.unknown, *other.unknown)
+        ]
+        if one.stance and other.stance and one.stance != other.stance:
+            differ.insert(0, f"stance {one.stance} and {other.stance}")
+        if differ:
+            found.append((pair, ", ".join(differ)))
+    if found:
+        yield Finding(
+            severity="warning",
+            kind="conflicting labels",
+            message=f"{len(found)} pairs of near-duplicates are labelled differently: decide for one, unless "
+            "what differs between the texts changes what they say.",
+            count=len(found),
+            examples=tuple(read.pair(pair, f"differ in {differ}") for pair, differ in found[:SHOWN]),
+        )
+
+
+def find_other_languages(read: Posts) -> Iterator[Finding]:
+    """Find posts that are not in the language that they are tagged with."""
+    found = []
+    for at, post in enumerate(read.posts):
+        told = identify(normalise(post.text).text)
+        families = {_FAMILY.get(tag, tag) for tag in (post.language, told)}
+        if len(families) > 1 and not families & {"mixed", "und"}:
+            found.append((at, told))
+    if found:
+        yield Finding(
+            severity="warning",
+            kind="language",
+            message=f"{len(found)} posts read like another language than they are tagged with: thresholds and figures "
+            "by language would be of the wrong one.",
+            count=len(found),
+            examples=tuple(
+                read.example(at, f"tagged {read.posts[at].language}, reads like {told}") for at, told in found[:SHOWN]
+            ),
+        )
+
+
+def find_long(read: Posts, tokens: NDArray[np.int64], at_once: int) -> Iterator[Finding]:
+    """Find posts that training cuts, if they are more than a few; ``tokens`` of shape (posts,)."""
+    longer = np.flatnonzero(tokens > at_once)
+    if len(longer) > _CUT_SHARE * len(tokens):
+        order = longer[np.argsort(-tokens[longer], kind="stable")]
+        yield Finding(
+            severity="warning",
+            kind="long posts",
+            message=f"{len(longer)} posts are longer than the {at_once} tokens that are read at once: training reads "
+            "their beginning alone, so label what is said there, cut them into parts, or raise max_tokens.",
+            count=len(longer),
+            examples=tuple(read.example(int(at), f"{tokens[at]} tokens") for at in order[:SHOWN]),
+        )
+
+
+def find_rare(support: Sequence[Support], learnt: str) -> Iterator[Finding]:
+    """Find narratives with too few posts to learn, to calibrate or to measure."""
+    needs = {
+        "rare narratives": (0, RARE, f"fewer than {RARE} posts in {learnt}: too few to learn"),
+        "hard to promise": (
+            RARE,
+            PROMISE,
+            f"fewer than {PROMISE} posts in {learnt}: too few to calibrate, and to promise a precision of 0.9",
+        ),
+    }
+    for kind, (least, below, what) in needs.items():
+        few = [one for one in support if one.split == learnt and least <= min(one.posts, one.groups) < below]
+        yield from _name_rare(kind, few, what)
+    for split in dict.fromkeys(one.split for one in support if one.split != learnt):
+        few = [one for one in support if one.split == split and one.posts < SUPPORT]
+        yield from _name_rare("hard to measure", few, f"fewer than {SUPPORT} posts in {split}: figures are mostly luck")
+
+
+def _name_rare(kind: str, few: Sequence[Support], what: str) -> Iterator[Finding]:
+    if few:
+        named = ", ".join(
+            f"{one.narrative} ({one.posts}{f' in {one.groups} groups' if one.groups < one.posts else ''})"
+            for one in few
+        )
+        message = f"{len(few)} narratives have {what}: {named}. Posts of one group count once."
+        yield Finding(severity="warning", kind=kind, message=message, count=len(few))
+
+
+def find_missing_stances(read: Posts, learnt: str) -> Iterator[Finding]:
+    """Find stances that are missing beside the narratives."""
+    counts = Counter(post.stance for split, post in zip(read.splits, read.posts, strict=True) if split == learnt)
+    names = {"R": "report", "C": "counter", "N": "have nothing to do with the campaign"}
+    few = [f"{counts[stance]} {verb}" for stance, verb in names.items() if counts[stance] < RARE]
+    if few:
+        yield Finding(
+            severity="warning",
+            kind="stances",
+            message=f"Of the posts of {learnt} only {', '.join(few)}: a model that sees narratives alone learns to "
+            "flag their words, whoever uses them.",
+            count=len(few),
+        )
+
+
+def find_label_errors(read: Posts, taxonomy: Taxonomy) -> Iterator[Finding]:
+    """Find labels that are likely wrong."""
+    try:
+        errors = label_errors.find_label_errors(read.posts, taxonomy, read.groups)
+    except InputError:
+        return  # too few posts for a second opinion
+    if errors:
+        yield Finding(
+            severity="warning",
+            kind="likely label errors",
+            message=f"{len(errors)} labels of {len({error.row for error in errors})} posts contradict the other labels "
+            "(confident learning on cross-validated scores): look at them, the likeliest first.",
+            count=len(errors),
+            examples=tuple(
+                read.example(
+                    error.row,
+                    f"{error.name}: {error.given} (probability {error.confidence:.2f}), likely {error.likely}",
+                )
+                for error in errors[:SHOWN]
+            ),
+        )
