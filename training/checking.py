@@ -62,7 +62,8 @@ def check(
         [split for split, *_ in good], [row for _, row, _ in good], posts, faults, near, related_groups(posts, near)
     )
     on_stage("Counting")
-    tokens = _count_tokens(posts)
+    artefact = Artefact.open()
+    tokens = _count_tokens(posts, artefact)
     support = _measure_support(everything, files, taxonomy)
     found = [
         *findings.find_faults(everything),
@@ -70,7 +71,7 @@ def check(
         *findings.find_duplicates(everything),
         *findings.find_conflicts(everything, taxonomy),
         *findings.find_other_languages(everything),
-        *findings.find_long(everything, tokens, Artefact.open().manifest.max_tokens),
+        *findings.find_long(everything, tokens, artefact.manifest.max_tokens),
         *findings.find_rare(support, next(iter(files))),
         *findings.find_missing_stances(everything, next(iter(files))),
     ]
@@ -82,7 +83,7 @@ def check(
         posts={split: everything.splits.count(split) for split in files},
         counts=tuple(_count(everything, columns)),
         support=tuple(support),
-        lengths=tuple(_measure_lengths(everything, files, tokens)),
+        lengths=tuple(_measure_lengths(everything, files, tokens, artefact.manifest.max_tokens)),
         findings=tuple(sorted(found, key=lambda finding: finding.severity)),
     )
 
@@ -116,15 +117,14 @@ def _measure_support(read: Posts, splits: Iterable[str], taxonomy: Taxonomy) -> 
     return support
 
 
-def _count_tokens(posts: Sequence[LabelledPost]) -> NDArray[np.int64]:
-    """Tokens of each post, for the built-in artefact; shape (posts,)."""
-    tokenizer = PostTokenizer(Artefact.open().file(TOKENIZER), 2**16)
+def _count_tokens(posts: Sequence[LabelledPost], artefact: Artefact) -> NDArray[np.int64]:
+    """Tokens of each post; shape (posts,)."""
+    tokenizer = PostTokenizer(artefact.file(TOKENIZER), 2**16)
     ids = tokenizer.encode([normalise(post.text).text for post in posts])
     return np.array([len(one) for one in ids], dtype=np.int64)
 
 
-def _measure_lengths(read: Posts, splits: Iterable[str], tokens: NDArray[np.int64]) -> Iterator[Lengths]:
-    at_once = Artefact.open().manifest.max_tokens
+def _measure_lengths(read: Posts, splits: Iterable[str], tokens: NDArray[np.int64], at_once: int) -> Iterator[Lengths]:
     inside = at_once - 2  # start and end token
     in_all = at_once + (WINDOWS - 1) * (inside - int(inside * OVERLAP))
     for split in splits:

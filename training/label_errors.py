@@ -69,19 +69,22 @@ def find_label_errors(
     InputError
         There are too few unrelated posts for a cross-validation.
     """
+    labels, known, stances = label_matrix(posts, taxonomy), known_matrix(posts, taxonomy), stance_indices(posts)
+    judged = np.flatnonzero(np.minimum((labels & known).sum(axis=0), (~labels & known).sum(axis=0)) >= LEAST)
+    judge_stance = min(np.count_nonzero(stances == stance) for stance in range(len(STANCES))) >= LEAST
+    if not len(judged) and not judge_stance:
+        return []
     scores = _held_out(posts, taxonomy, assign_folds(posts, _FOLDS, seed, groups))
-    labels, known = label_matrix(posts, taxonomy), known_matrix(posts, taxonomy)
     errors = []
-    for column, narrative in enumerate(taxonomy.narrative_ids):
+    for column in judged:
         rows = np.flatnonzero(known[:, column])
         given = labels[rows, column].astype(np.int64)
-        if min(given.sum(), len(given) - given.sum()) < LEAST:
-            continue
         yes = 1 / (1 + np.exp(-scores.narratives[rows, column].astype(np.float64)))
-        errors += _describe(narrative, ("no", "yes"), rows, np.stack([1 - yes, yes], axis=1), given)
-    stances = stance_indices(posts)
-    rows = np.flatnonzero(stances >= 0)
-    if len(rows) and np.bincount(stances[rows], minlength=len(STANCES)).min() >= LEAST:
+        errors += _describe(
+            taxonomy.narrative_ids[column], ("no", "yes"), rows, np.stack([1 - yes, yes], axis=1), given
+        )
+    if judge_stance:
+        rows = np.flatnonzero(stances >= 0)
         each = 1 / (1 + np.exp(-scores.stances[rows].astype(np.float64)))
         errors += _describe("stance", STANCES, rows, each / each.sum(axis=1, keepdims=True), stances[rows])
     return sorted(errors, key=lambda error: (error.confidence, error.row, error.name))

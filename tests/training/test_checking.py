@@ -1,0 +1,182 @@
+"""Each thing that can be wrong is found where it is, and nothing is found where nothing is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from narratrace.model.errors import InputError, SettingsError
+from narratrace.model.taxonomy import Taxonomy
+from narratrace.training.check_report import Finding, Report, write_report
+from narratrace.training.checking import check
+from narratrace.training.settings import COLUMNS, ColumnSettings
+
+Check = Callable[..., Report]
+
+WORDS = "香港 警察 示威 遊行 法律 經濟 學生 議員 新聞 政府 市民 街道 商店 學校 晚上 早上 朋友 電視 報紙 地鐵".split()
+
+
+def text(number: int) -> str:
+    """A text of its own for each number."""
+    return "，".join(WORDS[(number * step + step) % len(WORDS)] for step in (1, 3, 7, 9, 11)) + chr(0xAC00 + number) * 6
+
+
+def post(number: int, stance: str | None = "N", labels: list[str] | None = None, **fields: Any) -> dict[str, Any]:
+    return {"text": text(number), "lang": "zh-Hant", "stance": stance, "labels": labels or [], **fields}
+
+
+@pytest.fixture
+def checked(tmp_path: Path, taxonomy: Taxonomy) -> Check:
+    """Check rows, as lists of splits; without a name they are of the split 'posts'."""
+
+    def run(*posts: dict[str, Any], **splits: list[dict[str, Any]]) -> Report:
+        files = {}
+        for name, rows in (splits or {"posts": [*posts]}).items():
+            path = tmp_path / f"{name}.jsonl"
+            path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+            files[name] = [str(path)]
+        return check(files, taxonomy, COLUMNS)
+
+    return run
+
+
+def finding(report: Report, kind: str) -> Finding:
+    (found,) = [finding for finding in report.findings if finding.kind == kind]
+    return found
+
+
+def kinds(report: Report) -> set[str]:
+    return {finding.kind for finding in report.findings}
+
+
+QUIET = {"rare narratives", "hard to promise", "hard to measure", "stances"}
+"""What a handful of posts cannot be free of."""
+
+
+def test_clean_posts_have_no_finding_but_that_they_are_few(checked: Check) -> None:
+    report = checked(*(post(number) for number in range(20)))
+    assert kinds(report) <= QUIET
+    assert report.of("error") == []
+    assert report.posts == {"posts": 20}
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "detail"),
+    [
+        (post(1, "A", ["police_heros"]), "unknown label", "'police_heros', the nearest is police_heroes"),
+        (post(1, "A", ["xyz", "zyx"]), "unknown label", "'zyx'"),
+        (post(1) | {"text": "  "}, "empty text", "the text is empty"),
+        (post(1, "X"), "unknown stance", "'X' is none of A, R, C, N"),
+        (post(1, "C", ["police_heroes"]), "labels and stance", "stance C advances nothing"),
+        ({"text": "x"}, "no label", "neither the stance nor any narrative"),
+    ],
+)
+def test_every_faulty_row_is_an_error(checked: Check, row: dict[str, Any], kind: str, detail: str) -> None:
+    report = checked(post(0), row, post(2), row)
+    found = finding(report, kind)
+    assert (found.severity, found.count) == ("error", 2)
+    assert [example.where.rsplit(", ", 1)[1] for example in found.examples] == ["line 2", "line 4"]
+    assert detail in found.examples[0].detail
+    assert report.posts == {"posts": 2}
+    assert report.findings[0] == found  # errors come first
+
+
+def test_copies_and_contradictions_are_found(checked: Check) -> None:
+    one = post(1, "A", ["police_heroes"])
+    shouted = one | {"text": f"【轉】{text(1)}！！！", "stance": "C", "labels": []}
+    edited = one | {"text": text(1) + "好", "labels": ["police_heroes", "separatism"]}
+    unsure = one | {"text": text(1) + "嗎", "labels": [], "unknown": "*"}
+    report = checked(post(0), one, one, shouted, edited, unsure)
+    assert finding(report, "duplicates").count == 1
+    assert finding(report, "near-duplicates").count >= 3
+    details = {example.detail for example in finding(report, "conflicting labels").examples}
+    assert "differ in stance A and C, police_heroes" in details
+    assert "differ in separatism" in details
+    where = [example.where for example in finding(report, "conflicting labels").examples]
+    assert not any("line 2; " in one and "line 6" in one for one in where)  # unknown contradicts nothing
+
+
+def test_leaks_between_splits_are_errors_but_for_accounts(checked: Check) -> None:
+    report = checked(
+        train=[post(0, account_id="a"), post(1), post(2, group="g"), post(3)],
+        dev=[post(1), post(3) | {"text": text(3) + "好"}, post(4, account_id="a"), post(5, group="g"), post(6)],
+    )
+    texts = [found for found in report.findings if found.kind == "leak of texts"]
+    assert [found.count for found in texts] == [1, 1]
+    assert all(found.severity == "error" for found in texts)
+    account, group = finding(report, "leak by account"), finding(report, "leak by group, family or rewriting")
+    assert (account.severity, account.count) == ("warning", 1)
+    assert (group.severity, group.count) == ("error", 1)
+    assert "dev.jsonl, line 3" in account.examples[0].where
+
+
+def test_a_language_that_does_not_match_is_found(checked: Check) -> None:
+    english = post(0) | {"text": "The police of Hong Kong thanked the people of the city", "lang": "zh-Hans"}
+    report = checked(english, post(1) | {"lang": "yue"}, post(2) | {"lang": "mixed"})
+    found = finding(report, "language")
+    assert found.count == 1
+    assert found.examples[0].detail == "tagged zh-Hans, reads like en"
+
+
+def test_long_posts_are_measured_in_tokens(checked: Check) -> None:
+    report = checked(post(0), post(1) | {"text": text(1) + "警察執法公正，市民支持。" * 60}, post(2), post(3))
+    assert finding(report, "long posts").count == 1
+    (lengths,) = report.lengths
+    assert lengths.median < 60 < lengths.longest
+    assert (lengths.cut, lengths.truncated) == (1, 0)
+
+
+def test_rare_narratives_are_counted_by_groups(checked: Check) -> None:
+    many = [post(number, "A", ["separatism"], account_id="one") for number in range(30)]
+    several = [post(number, "A", ["police_heroes"]) for number in range(30, 42)]
+    report = checked(train=[*many, *several], dev=[post(50, "A", ["separatism"])])
+    assert "separatism (30 in 1 groups)" in finding(report, "rare narratives").message
+    assert "police_heroes (12)" in finding(report, "hard to promise").message
+    assert "separatism (1)" in finding(report, "hard to measure").message
+    assert "0 report, 0 counter" in finding(report, "stances").message
+
+
+def test_counts_are_of_every_kind(checked: Check) -> None:
+    report = checked(
+        post(0, "A", ["separatism", "police_heroes"], source="x"),
+        post(1, "R", source="x"),
+        post(2, None, ["separatism"], source="y", lang="en"),
+    )
+    assert report.table("posts", "stance", "source").cells == {"?": [0, 1], "A": [1, 0], "R": [1, 0]}
+    languages = report.table("posts", "narrative", "language")
+    assert languages.names == ["zh-Hant", "en"]
+    assert languages.cells == {"police_heroes": [1, 0], "separatism": [1, 1]}
+
+
+def test_the_page_shows_hostile_posts_as_text(checked: Check, tmp_path: Path) -> None:
+    hostile = "<script>alert('x')</script>\u202e 支持警察 <img src=x onerror=alert(1)>"
+    report = checked(post(0, source="<b>s</b>"), post(1) | {"text": hostile}, post(2) | {"text": hostile})
+    write_report(report, tmp_path / "check.html")
+    page = (tmp_path / "check.html").read_text(encoding="utf-8")
+
+    class Tags(HTMLParser):
+        found: list[str] = []  # noqa: RUF012 - one parser
+
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            self.found.append(tag)
+
+    Tags().feed(page)
+    assert not {"script", "img", "b"} & {*Tags.found}
+    assert "\u202e" not in page
+    assert "&lt;script&gt;" in page
+    for title in ("stance by language", "stance by source", "duplicates"):
+        assert title in page
+
+
+def test_nothing_to_check_is_said(checked: Check, tmp_path: Path, taxonomy: Taxonomy) -> None:
+    with pytest.raises(InputError, match="no labelled posts"):
+        checked()
+    only_faults = checked({"text": "", "labels": []})
+    assert only_faults.posts == {"posts": 0}
+    with pytest.raises(SettingsError, match="nearest is 'police_heroes'"):
+        check({"posts": [str(tmp_path / "posts.jsonl")]}, taxonomy, ColumnSettings(labels={"police_heros": "x"}))
