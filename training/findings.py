@@ -75,21 +75,27 @@ def excerpt(text: str, longest: int = _EXCERPT) -> str:
 def find_faults(read: Posts) -> Iterator[Finding]:
     """Find rows that cannot be read as labelled posts."""
     advice = {
-        "broken row": "cannot be read: correct or remove them",
-        "empty text": "have no text: remove them",
-        "unknown stance": "have a stance that is none of A, R, C and N: correct it, or leave it out",
-        "unknown label": "have a label that the taxonomy does not know: correct it, or name it under 'none'",
-        "labels and stance": "have a stance that does not fit their labels: labels are for posts that advance, A",
-        "no label": "have neither a stance nor labels: label or remove them",
+        "broken row": ("Rows that cannot be read", "Correct or remove them"),
+        "empty text": ("Rows without a text", "Remove them"),
+        "unknown stance": ("Rows with a stance that is none of A, R, C and N", "Correct it, or leave it out"),
+        "unknown label": (
+            "Rows with a label that the taxonomy does not know",
+            "Correct it, or name it under 'none' if it stands for no narrative",
+        ),
+        "labels and stance": (
+            "Rows with a stance that does not fit their labels",
+            "Labels are for posts that advance a narrative, stance A",
+        ),
+        "no label": ("Rows with neither a stance nor labels", "Label or remove them"),
     }
-    for kind, what in advice.items():
+    for kind, (what, then) in advice.items():
         found = [(row, fault) for row, fault in read.faults if fault.kind == kind]
         if found:
             examples = tuple(
                 Example(where=row.where, text=excerpt(str(row.fields.get("text", ""))), detail=fault.message)
                 for row, fault in found[:SHOWN]
             )
-            message = f"{len(found)} rows {what}."
+            message = f"{what}: {len(found)}. {then}."
             yield Finding(severity="error", kind=kind, message=message, count=len(found), examples=examples)
 
 
@@ -110,8 +116,8 @@ def find_leaks(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
                 yield Finding(
                     severity="error",
                     kind="leak of texts",
-                    message=f"{len(those)} pairs of posts have {kind} in {one} and in {other}: figures on {other} "
-                    "would be too good; take one of each out, or make the parts with 'narratrace data split'.",
+                    message=f"Pairs of posts with {kind} in {one} and in {other}: {len(those)}. Figures on {other} "
+                    "would be too good: take one of each out, or make the parts with 'narratrace data split'.",
                     count=len(those),
                     examples=tuple(read.pair(pair, f"similarity {pair.similarity:.2f}") for pair in those[:SHOWN]),
                 )
@@ -124,8 +130,8 @@ def find_leaks(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
                 yield Finding(
                     severity="warning" if accounts else "error",
                     kind=f"leak by {kind}",
-                    message=f"{len(given_away)} posts of {other} share their {kind} with posts of {one}: figures on "
-                    f"{other} say little of {'accounts' if accounts else 'texts'} that were never seen.",
+                    message=f"Posts of {other} that share their {kind} with posts of {one}: {len(given_away)}. Figures "
+                    f"on {other} say little of {'accounts' if accounts else 'texts'} that were never seen.",
                     count=len(given_away),
                     examples=tuple(read.example(at, names[at]) for at in given_away[:SHOWN]),
                 )
@@ -137,14 +143,18 @@ def find_duplicates(read: Posts) -> Iterator[Finding]:
     same = [pair for pair in within if pair.similarity == 1]
     alike = [pair for pair in within if pair.similarity < 1]
     for kind, those, what in (
-        ("duplicates", same, "posts repeat another one of their split, but for case, digits, punctuation and script"),
-        ("near-duplicates", alike, f"pairs of posts share at least {SIMILAR:.0%} of their letters' 3-grams"),
+        (
+            "duplicates",
+            same,
+            "Posts that repeat another one of their split, but for case, digits, punctuation and script",
+        ),
+        ("near-duplicates", alike, f"Pairs of posts that share at least {SIMILAR:.0%} of their letters' 3-grams"),
     ):
         if those:
             yield Finding(
                 severity="warning",
                 kind=kind,
-                message=f"{len(those)} {what}: they weigh more than others in training, and never part in a split.",
+                message=f"{what}: {len(those)}. They weigh more than others in training, and never part in a split.",
                 count=len(those),
                 examples=tuple(read.pair(pair, f"similarity {pair.similarity:.2f}") for pair in those[:SHOWN]),
             )
@@ -168,7 +178,7 @@ def find_conflicts(read: Posts, taxonomy: Taxonomy) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             kind="conflicting labels",
-            message=f"{len(found)} pairs of near-duplicates are labelled differently: decide for one, unless "
+            message=f"Pairs of near-duplicates that are labelled differently: {len(found)}. Decide for one, unless "
             "what differs between the texts changes what they say.",
             count=len(found),
             examples=tuple(read.pair(pair, f"differ in {differ}") for pair, differ in found[:SHOWN]),
@@ -187,8 +197,8 @@ def find_other_languages(read: Posts) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             kind="language",
-            message=f"{len(found)} posts read like another language than they are tagged with: thresholds and figures "
-            "by language would be of the wrong one.",
+            message=f"Posts that read like another language than they are tagged with: {len(found)}. Thresholds and "
+            "figures by language would be of the wrong one.",
             count=len(found),
             examples=tuple(
                 read.example(at, f"tagged {read.posts[at].language}, reads like {told}") for at, told in found[:SHOWN]
@@ -204,7 +214,7 @@ def find_long(read: Posts, tokens: NDArray[np.int64], at_once: int) -> Iterator[
         yield Finding(
             severity="warning",
             kind="long posts",
-            message=f"{len(longer)} posts are longer than the {at_once} tokens that are read at once: training reads "
+            message=f"Posts longer than the {at_once} tokens that are read at once: {len(longer)}. Training reads "
             "their beginning alone, so label what is said there, cut them into parts, or raise max_tokens.",
             count=len(longer),
             examples=tuple(read.example(int(at), f"{tokens[at]} tokens") for at in order[:SHOWN]),
@@ -214,11 +224,11 @@ def find_long(read: Posts, tokens: NDArray[np.int64], at_once: int) -> Iterator[
 def find_rare(support: Sequence[Support], learnt: str) -> Iterator[Finding]:
     """Find narratives with too few posts to learn, to calibrate or to measure."""
     needs = {
-        "rare narratives": (0, RARE, f"fewer than {RARE} posts in {learnt}: too few to learn"),
+        "rare narratives": (0, RARE, f"fewer than {RARE} posts in {learnt}, too few to learn"),
         "hard to promise": (
             RARE,
             PROMISE,
-            f"fewer than {PROMISE} posts in {learnt}: too few to calibrate, and to promise a precision of 0.9",
+            f"fewer than {PROMISE} posts in {learnt}, too few to calibrate and to promise a precision of 0.9",
         ),
     }
     for kind, (least, below, what) in needs.items():
@@ -226,7 +236,9 @@ def find_rare(support: Sequence[Support], learnt: str) -> Iterator[Finding]:
         yield from _name_rare(kind, few, what)
     for split in dict.fromkeys(one.split for one in support if one.split != learnt):
         few = [one for one in support if one.split == split and one.posts < SUPPORT]
-        yield from _name_rare("hard to measure", few, f"fewer than {SUPPORT} posts in {split}: figures are mostly luck")
+        yield from _name_rare(
+            "hard to measure", few, f"fewer than {SUPPORT} posts in {split}, so that figures are mostly luck"
+        )
 
 
 def _name_rare(kind: str, few: Sequence[Support], what: str) -> Iterator[Finding]:
@@ -235,7 +247,7 @@ def _name_rare(kind: str, few: Sequence[Support], what: str) -> Iterator[Finding
             f"{one.narrative} ({one.posts}{f' in {one.groups} groups' if one.groups < one.posts else ''})"
             for one in few
         )
-        message = f"{len(few)} narratives have {what}: {named}. Posts of one group count once."
+        message = f"Narratives with {what}: {named}. Posts of one group count once."
         yield Finding(severity="warning", kind=kind, message=message, count=len(few))
 
 
@@ -248,8 +260,8 @@ def find_missing_stances(read: Posts, learnt: str) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             kind="stances",
-            message=f"Of the posts of {learnt} only {', '.join(few)}: a model that sees narratives alone learns to "
-            "flag their words, whoever uses them.",
+            message=f"Few posts of {learnt} beside the narratives: {', '.join(few)}. A model that sees "
+            "narratives alone learns to flag their words, whoever uses them.",
             count=len(few),
         )
 
@@ -264,8 +276,8 @@ def find_label_errors(read: Posts, taxonomy: Taxonomy) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             kind="likely label errors",
-            message=f"{len(errors)} labels of {len({error.row for error in errors})} posts contradict the other labels "
-            "(confident learning on cross-validated scores): look at them, the likeliest first.",
+            message=f"Labels that contradict the other labels: {len(errors)}, of {len({one.row for one in errors})} "
+            "posts (confident learning on cross-validated scores). Look at them, the likeliest first.",
             count=len(errors),
             examples=tuple(
                 read.example(

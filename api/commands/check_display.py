@@ -43,7 +43,7 @@ def show(report: Report, console: Console) -> None:
     for finding in report.findings:
         _show_finding(finding, console)
     errors, warnings = (len(report.of(severity)) for severity in ("error", "warning"))
-    console.print(f"[bold]{errors} errors, {warnings} warnings[/bold]")
+    console.print(f"[bold]errors: {errors}, warnings: {warnings}[/bold]")
 
 
 def _show_support(support: Sequence[Support], languages: Table, console: Console) -> None:

@@ -60,7 +60,7 @@ def test_check_reports_on_the_terminal_as_a_page_and_as_json(data: Data, posts: 
     ending = data("check", posts, *TAXONOMY, *MAPS, "--html", page, "--json", report)
     assert ending.code == 0, ending.err
     assert "posts: 12 posts" in ending.out
-    assert "0 errors, " in ending.out
+    assert "errors: 0, " in ending.out
     assert json.loads(report.read_text(encoding="utf-8"))["posts"] == {"posts": 12}
     assert "<h1>Check of labelled posts</h1>" in page.read_text(encoding="utf-8")
 
@@ -74,7 +74,7 @@ def test_check_ends_with_1_on_errors_and_shows_posts_as_they_are(data: Data, pos
     assert "neither yes (1) nor no (0)" in ending.out
     assert "[bold]" in ending.out  # a post is no markup
     assert "\x1b[2J" not in ending.out
-    assert "have the same text in train and in dev" in ending.out
+    assert "with the same text in train and in dev: 1" in ending.out
 
 
 def test_split_writes_parts_and_shows_shares(data: Data, posts: Path, tmp_path: Path) -> None:
