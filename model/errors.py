@@ -19,6 +19,10 @@ class ArtefactError(NarratraceError):
     """An artefact is missing, damaged, foreign, or made by an incompatible version."""
 
 
+class StoppedError(NarratraceError):
+    """Long work was asked to stop and left what it needs to go on; the message says how."""
+
+
 class MissingExtraError(NarratraceError):
     """A package of an optional extra is needed but not installed."""
 

@@ -147,6 +147,23 @@ class Wide:
         parts = {"idf": self._idf, "weights": self._weights, "bias": self._bias}
         save_file({name: value.astype(np.float16) for name, value in parts.items()}, path)
 
+    @property
+    def idf(self) -> NDArray[np.float32]:
+        """Inverse document frequency of each bucket, 0 where it is not used; shape (buckets,)."""
+        return self._idf
+
+    def with_narrative(self, buckets: NDArray[np.int64], weights: NDArray[np.float32], bias: float) -> Wide:
+        """Make a model with one more narrative, the last: ``weights`` of ``buckets``, each of shape (n,)."""
+        column = np.zeros(len(self._idf), dtype=np.float32)
+        column[buckets] = weights
+        narratives = len(self._bias) - self._stances
+        return Wide(
+            self._idf,
+            np.insert(self._weights, narratives, column, axis=1),
+            np.insert(self._bias, narratives, np.float32(bias)),
+            self._stances,
+        )
+
     def run(self, texts: Sequence[str]) -> Logits:
         """Logits of n normalised posts."""
         logits = np.tile(self._bias, (len(texts), 1))

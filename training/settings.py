@@ -111,9 +111,27 @@ class OptimiserSettings(Settings):
     )
     warmup: float = Field(ge=0, lt=1, description="Share of the steps in which the rate rises.")
     weight_decay: float = Field(ge=0, description="AdamW's weight decay.")
+    accumulate: int = Field(
+        default=1,
+        gt=0,
+        description="Parts in which the posts of a step are handled, one after another, to save memory.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Whether to compute layers anew on the way back instead of keeping them: less memory.",
+    )
+    mixed_precision: bool = Field(
+        default=True, description="Whether to compute in bfloat16 where it does no harm (float16 on older GPUs)."
+    )
     average: float = Field(
         ge=0, lt=1, description="Decay of the moving average of the weights that is kept at the end; 0: none is kept."
     )
+
+    @model_validator(mode="after")
+    def _steps_have_equal_parts(self) -> OptimiserSettings:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate must divide batch_size ({self.batch_size}) into equal parts")
+        return self
 
     @model_validator(mode="after")
     def _frozen_layers_lie_on_frozen_embeddings(self) -> OptimiserSettings:
@@ -163,11 +181,30 @@ class ThresholdSettings(Settings):
     )
 
 
+class EarlyStoppingSettings(Settings):
+    """When a training ends before its last epoch; the weights of its best epoch are kept."""
+
+    patience: int = Field(gt=0, description="Epochs in a row that may pass without a better macro-F1.")
+    share: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Share of a training's posts, whole groups of related ones, that is watched and not learnt from.",
+    )
+    dev: str | None = Field(
+        default=None,
+        description="A dev set's name: watch it in place of a share. Figures on it are then better than elsewhere.",
+    )
+
+
 class TrainingSettings(Settings):
     """A whole training run."""
 
     taxonomy: str = Field(description="Id of a shipped taxonomy, or the path of a YAML file.")
-    base: Path = Field(description="Encoder to start from: a folder made by 'narratrace base build'.")
+    base: Path = Field(
+        description="Encoder to start from: 'builtin' (the built-in artefact's), a folder of 'narratrace base build', "
+        "an artefact, any folder of an encoder, or an id on the Hugging Face hub."
+    )
     max_tokens: int = Field(
         gt=2, le=512, description="Tokens that are read at once: training cuts here, inference goes on in windows."
     )
@@ -179,4 +216,10 @@ class TrainingSettings(Settings):
     loss: LossSettings
     wide: WideSettings
     thresholds: ThresholdSettings
+    early_stopping: EarlyStoppingSettings | None = Field(
+        default=None, description="When a training ends early; null: never."
+    )
+    checkpoint_minutes: float = Field(
+        default=10.0, ge=0, description="Minutes of training that a power cut may cost; 0: none, which is slow."
+    )
     full_precision: bool = Field(description="Whether the artefact also holds the graph of the backend 'onnx'.")

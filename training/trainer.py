@@ -1,46 +1,75 @@
-"""Fine-tuning of the whole encoder with its heads, on the Hugging Face Trainer."""
+"""Fine-tuning of the encoder with its heads, on the Hugging Face Trainer."""
 
 from __future__ import annotations
 
+import math
 import random
 import re
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import datasets
 import numpy as np
 import torch
 import transformers
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import Sampler
+from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback
 
+from narratrace.model.errors import StoppedError
 from narratrace.model.network import Network, load_encoder
 from narratrace.model.scores import Logits
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.training.augmentation import Augmentation
+from narratrace.training.averaging import WeightAverage
+from narratrace.training.batches import EpochSampler, Examples, StatesCollator, TextCollator
+from narratrace.training.checkpoints import Checkpoints, Kept
+from narratrace.training.early_stopping import EarlyStopping
+from narratrace.training.epochs import EpochLog, watched_figures
 from narratrace.training.frozen import LowerStates, restore_layers, upper_layers
-from narratrace.training.labelled import LabelledPost, label_matrix, stance_indices
-from narratrace.training.losses import JointLoss
+from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
+from narratrace.training.losses import JointLoss, label_targets
 from narratrace.training.settings import OptimiserSettings, TrainingSettings
+
+EPOCHS = "epochs.jsonl"
+"""File of one line per epoch in a training's folder."""
 
 _SAMPLE = 512
 """Posts that tell how the encoder's vectors are spread before training."""
+
+_STEPS_PER_LOG = 10
+
+
+class Step(NamedTuple):
+    """How far a training is."""
+
+    done: int
+    """Steps done."""
+    total: int
+    """Steps to do in all."""
+    loss: float = math.nan
+    """Mean loss of the last batches."""
 
 
 def fine_tune(
     posts: Sequence[LabelledPost],
     taxonomy: Taxonomy,
     settings: TrainingSettings,
-    on_step: Callable[[int, int], None] | None = None,
+    folder: Path,
+    *,
+    watched: Sequence[LabelledPost] = (),
     states: tuple[LowerStates, Sequence[int]] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> Network:
     """Fine-tune an encoder and its heads on labelled posts.
+
+    A training that was cut off goes on from its last checkpoint in ``folder`` and gives what it would have given.
 
     Parameters
     ----------
@@ -50,15 +79,27 @@ def fine_tune(
         The narratives.
     settings
         The run's settings.
-    on_step
-        Called after every step with the steps done and the steps to do in all.
+    folder
+        Where checkpoints, :data:`EPOCHS` and TensorBoard's events go.
+    watched
+        Posts that are not learnt from; measured after every epoch. With ``settings.early_stopping`` they decide when
+        the training ends, and which epoch's weights are kept.
     states
         With ``settings.optimiser.frozen_layers``: what these layers give, and each post's number in it.
+    on_step
+        Called after every step.
+    asked_to_stop
+        Asked after every step: whether to leave a checkpoint and stop.
 
     Returns
     -------
     Network
         The trained network, in evaluation mode.
+
+    Raises
+    ------
+    StoppedError
+        It was asked to stop; the next call goes on.
     """
     torch.set_num_threads(settings.threads)
     transformers.set_seed(settings.seed)
@@ -66,62 +107,99 @@ def fine_tune(
     _set_dropout(encoder, settings.loss.hidden_dropout)
     encoder.embeddings.requires_grad_(settings.optimiser.train_embeddings)
     network = Network(encoder, len(taxonomy.narratives), len(STANCES), settings.loss.dropout)
-    labels = label_matrix(posts, taxonomy)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
     texts = [normalise(post.text).text for post in posts]
     network.eval().standardise(
         _batches(tokenizer, random.Random(settings.seed).sample(texts, min(len(texts), _SAMPLE)))
     )
-    collator: _Collator | _StatesCollator = _Collator(tokenizer, settings)
-    rows: Sequence[int] = range(len(posts))
     if states:
-        collator, rows = _StatesCollator(states[0]), states[1]
         network.encoder = upper_layers(encoder, settings.optimiser.frozen_layers)
-    examples = datasets.Dataset.from_dict(
-        {
-            "row": rows,
-            "text": texts,
-            "labels": labels.astype(np.float32),
-            "stance": stance_indices(posts),
-            "length": [len(ids) for ids in tokenizer.encode(texts)],
-        }
+    if settings.optimiser.gradient_checkpointing:
+        network.encoder.gradient_checkpointing_enable({"use_reentrant": False})
+
+    targets = label_targets(label_matrix(posts, taxonomy), known_matrix(posts, taxonomy))
+    rows = states[1] if states else range(len(posts))
+    examples = Examples(
+        [
+            {"row": row, "text": text, "targets": target, "stance": stance}
+            for row, text, target, stance in zip(rows, texts, targets, stance_indices(posts).tolist(), strict=True)
+        ],
+        [len(ids) for ids in tokenizer.encode(texts)],
     )
+    arguments = _arguments(settings, folder)
+    sampler = EpochSampler(examples.lengths, settings.optimiser.batch_size, settings.seed)
     average = WeightAverage(network, settings.optimiser.average) if settings.optimiser.average else None
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = _NetworkTrainer(
-            model=network,
-            args=_arguments(settings, Path(scratch)),
-            train_dataset=examples,
-            data_collator=collator,
-            callbacks=[callback for callback in (average, _Steps(on_step) if on_step else None) if callback],
-            loss=JointLoss(settings.loss, labels),
-            optimiser=settings.optimiser,
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    if not average:
-        network.encoder = encoder
-        return network.cpu().eval()
-    trained = average.network()
-    if states:
-        restore_layers(encoder, trained.encoder)
-        trained.encoder = encoder
-    return trained.cpu().eval()
+    learnt = average.network() if average else network
+
+    def watch() -> dict[str, float]:
+        whole = _whole(learnt, encoder)
+        with torch.autocast(arguments.device.type, torch.bfloat16, enabled=arguments.bf16 or arguments.fp16):
+            logits = infer(whole.eval(), tokenizer, [normalise(post.text).text for post in watched])
+        return watched_figures(logits, watched, taxonomy)
+
+    log = EpochLog(
+        folder / EPOCHS,
+        math.ceil(
+            math.ceil(len(examples) / arguments.per_device_train_batch_size) / arguments.gradient_accumulation_steps
+        ),
+        watch if watched else None,
+    )
+    trainer = _NetworkTrainer(
+        model=network,
+        args=arguments,
+        train_dataset=examples,
+        data_collator=(
+            StatesCollator(sampler, states[0])
+            if states
+            else TextCollator(sampler, tokenizer, Augmentation(settings.augmentation))
+        ),
+        loss=JointLoss(settings.loss, targets),
+        optimiser=settings.optimiser,
+        sampler=sampler,
+        log=log,
+    )
+    trainer.remove_callback(PrinterCallback)
+    # In this order: what a checkpoint holds must be up to date when it is written.
+    stopping = None
+    kept: list[Kept] = [log]
+    if average:
+        trainer.add_callback(average)
+        kept.append(average)
+    trainer.add_callback(log)
+    if settings.early_stopping:
+        stopping = EarlyStopping(log, learnt, settings.early_stopping.patience)
+        trainer.add_callback(stopping)
+        kept.append(stopping)
+    checkpoints = Checkpoints(folder, settings.checkpoint_minutes, kept, asked_to_stop)
+    trainer.add_callback(checkpoints)
+    trainer.add_callback(TensorBoardCallback(SummaryWriter(str(folder))))
+    if on_step:
+        trainer.add_callback(_Steps(on_step, log))
+    checkpoint = checkpoints.resume()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if checkpoints.stopped:
+        raise StoppedError(f"Stopped; a checkpoint is in {folder}. The same command goes on from there.")
+    if stopping:
+        stopping.restore()
+    for leftover in checkpoints.all():
+        shutil.rmtree(leftover)
+    return _whole(learnt, encoder).cpu().eval()
 
 
 @torch.inference_mode()
 def infer(network: Network, tokenizer: PostTokenizer, texts: Sequence[str], batch_size: int = 32) -> Logits:
-    """Logits of normalised posts, in full precision."""
+    """Logits of normalised posts, on the device that the network is on."""
     ids = tokenizer.encode(texts)
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     narratives = np.zeros((len(ids), network.narratives.out_features), dtype=np.float32)
     stances = np.zeros((len(ids), network.stances.out_features), dtype=np.float32)
+    device = network.centre.device
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         stacked, mask = pad([ids[row] for row in rows], tokenizer.pad_id)
-        output = network(torch.from_numpy(stacked), torch.from_numpy(mask))
-        narratives[rows] = output.narratives.numpy()
-        stances[rows] = output.stances.numpy()
+        output = network(torch.from_numpy(stacked).to(device), torch.from_numpy(mask).to(device))
+        narratives[rows] = output.narratives.float().cpu().numpy()
+        stances[rows] = output.stances.float().cpu().numpy()
     return Logits(narratives, stances)
 
 
@@ -132,80 +210,42 @@ def _batches(tokenizer: PostTokenizer, texts: Sequence[str], size: int = 32) -> 
         yield torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-class WeightAverage(TrainerCallback):
-    """Keeps an exponential moving average of the weights, which generalises better than the last step's.
-
-    Source: Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization".
-    """
-
-    def __init__(self, network: Network, decay: float) -> None:
-        self._average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))
-        self._network = network
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Move the average towards the current weights."""
-        self._average.update_parameters(self._network)
-
-    def network(self) -> Network:
-        """The network with the averaged weights."""
-        averaged: Network = self._average.module
-        return averaged
+def _whole(network: Network, encoder: PreTrainedModel) -> Network:
+    """Make a network of the whole encoder out of one that may have its upper layers alone; weights are shared."""
+    if network.encoder.config.num_hidden_layers == encoder.config.num_hidden_layers:
+        return network
+    restore_layers(encoder, network.encoder)
+    whole = Network(encoder.to(network.centre.device), network.narratives.out_features, network.stances.out_features)
+    whole.centre, whole.spread = network.centre, network.spread
+    whole.narratives, whole.stances = network.narratives, network.stances
+    return whole
 
 
 class _Steps(TrainerCallback):
-    def __init__(self, on_step: Callable[[int, int], None]) -> None:
-        self._on_step = on_step
+    def __init__(self, on_step: Callable[[Step], None], log: EpochLog) -> None:
+        self._on_step, self._log = on_step, log
 
     def on_step_end(self, _: Any, state: TrainerState, *__: Any, **___: Any) -> None:
-        self._on_step(state.global_step, state.max_steps)
-
-
-@dataclass(frozen=True)
-class _Collator:
-    """Changes, tokenises and pads the posts of a batch.
-
-    Draws its randomness from torch's generator, which the Trainer saves and restores with a checkpoint.
-    """
-
-    tokenizer: PostTokenizer
-    settings: TrainingSettings
-
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
-        rng = random.Random(int(torch.randint(2**31, (1,))))
-        augment = Augmentation(self.settings.augmentation)
-        texts = [augment(example["text"], rng) for example in examples]
-        ids, mask = pad(self.tokenizer.encode(texts), self.tokenizer.pad_id)
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask), **_answers(examples)}
-
-
-@dataclass(frozen=True)
-class _StatesCollator:
-    """Takes one variant of each post of a batch from what the frozen layers gave; random like :class:`_Collator`."""
-
-    states: LowerStates
-
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
-        variants = torch.randint(self.states.variants, (len(examples),)).tolist()
-        vectors, mask = self.states.batch(variants, [example["row"] for example in examples])
-        return {"input_ids": vectors, "attention_mask": mask, **_answers(examples)}
-
-
-def _answers(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
-    return {
-        "labels": torch.tensor([example["labels"] for example in examples]),
-        "stance": torch.tensor([example["stance"] for example in examples]),
-    }
+        self._on_step(Step(state.global_step, state.max_steps, self._log.last_loss))
 
 
 class _NetworkTrainer(Trainer):
-    def __init__(self, *, loss: JointLoss, optimiser: OptimiserSettings, **arguments: Any) -> None:
+    def __init__(
+        self, *, loss: JointLoss, optimiser: OptimiserSettings, sampler: EpochSampler, log: EpochLog, **arguments: Any
+    ) -> None:
         super().__init__(**arguments)
         self._loss = loss.to(self.args.device)
         self._optimiser = optimiser
+        self._sampler = sampler
+        self._log = log
+
+    def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
+        return self._sampler
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
         output = model(inputs["input_ids"], inputs["attention_mask"])
-        loss: Tensor = self._loss(output, inputs["labels"], inputs["stance"])
+        loss: Tensor = self._loss(output, inputs["targets"], inputs["stance"])
+        self._log.add(loss.item())
         return loss
 
     def create_optimizer(self, *_: Any, **__: Any) -> torch.optim.Optimizer:
@@ -243,24 +283,27 @@ def _set_dropout(encoder: PreTrainedModel, probability: float) -> None:
             module.p = 0.0 if "attention.self" in name else probability
 
 
-def _arguments(settings: TrainingSettings, scratch: Path) -> TrainingArguments:
+def _arguments(settings: TrainingSettings, folder: Path) -> TrainingArguments:
     gpu = torch.cuda.is_available()
+    mixed = settings.optimiser.mixed_precision
+    half = mixed and gpu and not torch.cuda.is_bf16_supported()
     return TrainingArguments(
-        output_dir=str(scratch),
+        output_dir=str(folder),
         num_train_epochs=settings.optimiser.epochs,
-        per_device_train_batch_size=settings.optimiser.batch_size,
+        per_device_train_batch_size=settings.optimiser.batch_size // settings.optimiser.accumulate,
+        gradient_accumulation_steps=settings.optimiser.accumulate,
         learning_rate=settings.optimiser.learning_rate,
         warmup_steps=settings.optimiser.warmup,
         lr_scheduler_type="linear",
         max_grad_norm=1.0,
-        bf16=True,
+        bf16=mixed and not half,
+        fp16=half,
         use_cpu=not gpu,
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         remove_unused_columns=False,
-        save_strategy="no",
-        report_to="none",
-        logging_strategy="no",
+        save_strategy="no",  # training/checkpoints.py says when
+        report_to="none",  # the TensorBoard callback is given its folder
+        logging_strategy="steps",
+        logging_steps=_STEPS_PER_LOG,
         disable_tqdm=True,
         seed=settings.seed,
         data_seed=settings.seed,

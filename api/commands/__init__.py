@@ -11,6 +11,7 @@ import typer
 from narratrace.commands.backend import app as backend
 from narratrace.commands.base import app as base
 from narratrace.commands.data import app as data
+from narratrace.commands.extend import extend
 from narratrace.commands.group import group
 from narratrace.commands.info import info
 from narratrace.commands.predict import predict
@@ -32,6 +33,7 @@ app.command(rich_help_panel="Posts")(score)
 app.command(rich_help_panel="Posts")(group)
 app.command(rich_help_panel="Posts")(info)
 app.command(rich_help_panel="Models")(train)
+app.command(rich_help_panel="Models")(extend)
 app.add_typer(data, name="data", rich_help_panel="Models")
 app.add_typer(base, name="base", rich_help_panel="Models")
 app.add_typer(backend, name="backend", rich_help_panel="Models")

@@ -67,11 +67,12 @@ def info(
         narratives.add_column(f"F1 {name.replace('_', ' ')}", justify="right")
     for narrative in manifest.narratives:
         threshold = manifest.thresholds[narrative].default
-        each = (manifest.metrics[name]["narratives"][narrative] for name in sets)
+        # A narrative that was added later was in none of the sets.
+        each = (manifest.metrics[name]["narratives"].get(narrative) for name in sets)
         narratives.add_row(
             narrative,
             "review" if threshold is None else f"{threshold:.2f}",
-            *(f"{one['f1']:.2f} ({one['support']})" for one in each),
+            *(f"{one['f1']:.2f} ({one['support']})" if one else "-" for one in each),
         )
     console.print()
     console.print(narratives)

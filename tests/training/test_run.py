@@ -15,6 +15,9 @@ from narratrace.model.settings import load_settings
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.run import train
 from narratrace.training.settings import TrainingSettings
+from narratrace.training.trainer import Step
+
+TRAININGS = ("final", "fold-0", "fold-1")
 
 
 @pytest.fixture
@@ -25,14 +28,15 @@ def run(tiny_artefact: Artefact, tmp_path: Path) -> Path:
 
 def stamps(run: Path) -> dict[str, int]:
     """When each training of a run was done."""
-    return {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.is_dir() and path.name != "artefact"}
+    return {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.name in TRAININGS}
 
 
 def test_a_run_gives_an_artefact_its_card_and_its_settings(
     tiny_artefact: Artefact, tiny_settings: TrainingSettings, taxonomy: Taxonomy, labelled: list[dict[str, Any]]
 ) -> None:
     run = tiny_artefact.path.parent
-    assert sorted(stamps(run)) == ["final", "fold-0", "fold-1"]
+    assert sorted(stamps(run)) == [*TRAININGS]
+    assert sorted(path.parent.name for path in run.glob("logs/*/epochs.jsonl")) == [*TRAININGS]
     assert load_settings(TrainingSettings, run / "settings.yaml") == tiny_settings
     manifest = tiny_artefact.manifest
     assert {TAXONOMY, CARD, TOKENIZER, HEADS, WIDE, *ONNX_FILES.values()} <= set(manifest.files)
@@ -73,14 +77,14 @@ def test_an_interrupted_run_does_what_is_missing_and_gives_the_same_artefact(
     before = stamps(run)
     for lost in ("artefact", "final", "fold-1"):
         shutil.rmtree(run / lost)
-    told: list[dict[str, tuple[int, int]]] = []
+    told: list[dict[str, Step]] = []
     artefact, _ = train(tiny_settings, run, on_progress=told.append)
     after = stamps(run)
     assert after["fold-0"] == before["fold-0"]
     assert after["fold-1"] > before["fold-1"]
     assert artefact.id == tiny_artefact.id
     assert set(told[-1]) == {"final", "fold-1"}
-    assert all(done == total > 0 for done, total in told[-1].values())
+    assert all(step.done == step.total > 0 for step in told[-1].values())
 
 
 def test_a_folder_of_another_run_is_refused_and_what_differs_named(
