@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -22,9 +23,11 @@ from narratrace.inference.archives.keys import Distinct
 from narratrace.inference.archives.ledger import InputFile, Ledger, Run
 from narratrace.inference.archives.results import LEDGER, UNFINISHED, check_free, publish, writing
 from narratrace.inference.archives.shards import ReadPosts, count_partitions, group_sources, shard_name
+from narratrace.inference.archives.tallies import add_up
 from narratrace.inference.archives.writers import ScoreFormat
 from narratrace.inference.engine import Engine, NativeEngine, Said, Work
 from narratrace.inference.posts import PostColumn
+from narratrace.inference.report import write_report
 from narratrace.inference.summary import MappingUse, Summary, summarise
 from narratrace.model.artefact import ThresholdSet, hash_file
 from narratrace.model.settings import Settings
@@ -129,8 +132,8 @@ def score_archive(
     inputs
         Files, folders and globs, or an archive opened before.
     out
-        Folder for ``scores.parquet`` (or ``.jsonl``, ``.csv``), ``rejects.jsonl``, ``settings.yaml`` and
-        ``summary.json``. They appear when all are complete.
+        Folder for ``scores.parquet`` (or ``.jsonl``, ``.csv``), ``rejects.jsonl``, ``report.html``, ``settings.yaml``
+        and ``summary.json``. They appear when all are complete.
     classifier
         What scores the posts.
     settings
@@ -186,7 +189,7 @@ def score_archive(
                 for unit in sizes
                 for number in range(ledger.done[f"Reading {unit}"]["shards"])
             ]
-            score = ScoreTexts(folder, classifier, settings.window, settings.threads or _cores())
+            score = ScoreTexts(folder, classifier, settings.window, settings.threads or count_cores())
             job.do("Scoring", score, {str(number): 1 / partitions for number in range(partitions)})
             join = JoinScores(folder, partitions, settings.format, settings.text)
             job.do("Writing", join, {shard: 1 / len(shards) for shard in shards})
@@ -197,7 +200,9 @@ def score_archive(
                     f"{summary.rows_read} rows were read, but {summary.posts} written and {summary.rejected} rejected: "
                     "this is a bug in narratrace, please report it."
                 )
-            publish(out, shards, settings.format, settings, summary)
+            totals = add_up(folder, shards)
+            report = partial(write_report, totals=totals, summary=summary, texts=settings.text)
+            publish(out, shards, settings.format, settings, summary, report)
         finally:
             ledger.close()
     return summary.model_copy(update={"seconds": round(time.perf_counter() - start, 3)})
@@ -251,7 +256,7 @@ def _run_of(archive: Archive, artefact: str, settings: ScoringSettings) -> Run:
     )
 
 
-def _cores() -> int:
+def count_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

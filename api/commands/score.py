@@ -90,9 +90,10 @@ def score(
     """Score every post of an archive: which narratives it advances, its stance and language.
 
     OUT gets scores.parquet (a row for each post), rejects.jsonl (rows that
-    cannot be scored, with line and reason), summary.json and settings.yaml. A
-    text that many posts share is scored once. A run that was stopped, however
-    it was, goes on when the same command is given again.
+    cannot be scored, with line and reason), report.html (a page to look at),
+    summary.json and settings.yaml. A text that many posts share is scored once.
+    A run that was stopped, however it was, goes on when the same command is
+    given again.
 
     [bold]Examples[/bold]
 
@@ -207,5 +208,6 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
     for note in notes:
         console.print(escape(note), soft_wrap=True)
     console.print(f"Scores: {escape(printable(out))}/scores.{settings.format}", soft_wrap=True)
+    console.print(f"Report: {escape(printable(out))}/report.html", soft_wrap=True)
     if summary.rejected:
         console.print(f"Rejected rows: {escape(printable(out))}/rejects.jsonl", soft_wrap=True)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from narratrace.inference.archives.distinct import look_up
 from narratrace.inference.archives.ledger import replacing
 from narratrace.inference.archives.shards import keys_in, partition_of
+from narratrace.inference.archives.tallies import tally, write_tally
 from narratrace.inference.archives.writers import ScoreFormat, open_writer
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class JoinScores:
     """The work of writing: a unit is a shard, and its only step.
 
-    Each leaves ``scored/<shard>.<format>``: its posts with their scores, in the order of the archive.
+    Each leaves ``scored/<shard>.<format>``: its posts with their scores, in the order of the archive; and its tally.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class JoinScores:
         with (self.folder / "posts" / f"{unit}.arrow").open("rb") as file:
             posts = pa.ipc.open_file(file).read_all()
         scored = join(posts, self.folder, self.partitions)
+        write_tally(self.folder, unit, *tally(scored, keys_in(posts)))
         if not self.text:
             scored = scored.drop_columns(["text"])
         with replacing(self.folder / "scored" / f"{unit}.{self.form}") as path:

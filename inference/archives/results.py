@@ -16,7 +16,7 @@ from narratrace.model.printable import printable
 from narratrace.model.settings import save_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pydantic import BaseModel
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 SCORES = {form: f"scores.{form}" for form in ("parquet", "jsonl", "csv")}
 REJECTS = "rejects.jsonl"
 SETTINGS = "settings.yaml"
+REPORT = "report.html"
 SUMMARY = "summary.json"
 """Put in place last of all: where it stands, the results are complete."""
-_NAMES = (*SCORES.values(), SUMMARY, REJECTS, SETTINGS)
+_NAMES = (*SCORES.values(), SUMMARY, REJECTS, SETTINGS, REPORT)
 UNFINISHED = ".unfinished"
 """The folder, inside that of the results, of a run that goes on or was stopped; hidden, so that nothing reads it."""
 LEDGER = "ledger.jsonl"
@@ -50,7 +51,14 @@ def check_free(folder: Path, overwrite: bool) -> None:
         )
 
 
-def publish(folder: Path, shards: Sequence[str], form: ScoreFormat, settings: BaseModel, summary: BaseModel) -> None:
+def publish(
+    folder: Path,
+    shards: Sequence[str],
+    form: ScoreFormat,
+    settings: BaseModel,
+    summary: BaseModel,
+    write_report: Callable[[Path], None],
+) -> None:
     """Put the shards together under the final names, in place of older results, and take the unfinished run away.
 
     Whenever this is stopped, it can be done again: what it is made from goes last.
@@ -66,9 +74,11 @@ def publish(folder: Path, shards: Sequence[str], form: ScoreFormat, settings: Ba
         save_settings(settings, path)
     with replacing(complete / SUMMARY) as path:
         path.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with replacing(complete / REPORT) as path:
+        write_report(path)
     for name in (SUMMARY, *SCORES.values()):
         (folder / name).unlink(missing_ok=True)
-    for made in (scores, rejects, complete / SETTINGS, complete / SUMMARY):
+    for made in (scores, rejects, complete / SETTINGS, complete / REPORT, complete / SUMMARY):
         made.replace(folder / made.name)
     discard(folder)
 

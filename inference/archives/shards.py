@@ -128,7 +128,8 @@ class ReadPosts:
         }
 
 
-_KEY_FIELDS = [pa.field("key_high", pa.uint64()), pa.field("key_low", pa.uint64())]
+KEY_FIELDS = (pa.field("key_high", pa.uint64()), pa.field("key_low", pa.uint64()))
+"""The two halves of a key."""
 KEYED_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string()),
@@ -136,11 +137,11 @@ KEYED_SCHEMA = pa.schema(
         pa.field("created_at", pa.timestamp("us", tz="UTC")),
         pa.field("is_repost", pa.bool_()),
         pa.field("text", pa.string()),
-        *_KEY_FIELDS,
+        *KEY_FIELDS,
     ]
 )
 """Posts of a shard, in the order of the archive, with the key of what is scored in the place of each."""
-TEXTS_SCHEMA = pa.schema([*_KEY_FIELDS, pa.field("text", pa.string())])
+TEXTS_SCHEMA = pa.schema([*KEY_FIELDS, pa.field("text", pa.string())])
 """Texts to be scored."""
 
 

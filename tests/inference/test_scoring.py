@@ -93,7 +93,13 @@ def test_a_run_writes_every_post_once_in_order(posts: Path, tmp_path: Path, form
     out = tmp_path / "new" / "out"
     chosen = ScoringSettings(format=form, shard_size=10)
     summary = score_archive([posts], out, Lengths(), chosen)
-    assert {path.name for path in out.iterdir()} == {f"scores.{form}", "rejects.jsonl", "settings.yaml", "summary.json"}
+    assert {path.name for path in out.iterdir()} == {
+        f"scores.{form}",
+        "rejects.jsonl",
+        "report.html",
+        "settings.yaml",
+        "summary.json",
+    }
     rows = load(out)
     assert [row["id"] for row in rows] == [f"{number:05}" for number in range(95)] + ["posts.jsonl:98", "7"]
     assert list(rows[0])[:5] == COLUMNS[:5]
@@ -211,7 +217,13 @@ def test_results_are_replaced_only_when_asked_and_only_when_complete(posts: Path
         score_archive([posts], out, Failing(), overwrite=True)
     assert len(load(out)) == 97
     score_archive([posts], out, Lengths(), ScoringSettings(format="csv"), overwrite=True)
-    assert {path.name for path in out.iterdir()} == {"scores.csv", "rejects.jsonl", "settings.yaml", "summary.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "scores.csv",
+        "rejects.jsonl",
+        "report.html",
+        "settings.yaml",
+        "summary.json",
+    }
     assert len(load(out)) == 1
 
 
@@ -245,7 +257,7 @@ def test_a_file_that_is_named_is_read_wherever_it_is(posts: Path, tmp_path: Path
         score_archive([tmp_path / "again"], tmp_path / "third", Lengths())
 
 
-@pytest.mark.parametrize("name", ["rejects.jsonl", "settings.yaml", "summary.json", "scores.csv"])
+@pytest.mark.parametrize("name", ["rejects.jsonl", "report.html", "settings.yaml", "summary.json", "scores.csv"])
 def test_no_file_of_the_users_is_replaced_unasked(posts: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(InputError, match=f"holds results already .{name}.; name another folder or add --overwrite"):
