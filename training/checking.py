@@ -73,6 +73,7 @@ def check(
         *findings.find_other_languages(everything),
         *findings.find_long(everything, tokens, artefact.manifest.max_tokens),
         *findings.find_rare(support, next(iter(files))),
+        *findings.find_large_groups(everything, list(files)),
         *findings.find_missing_stances(everything, next(iter(files))),
     ]
     on_stage("Looking for wrong labels")

@@ -33,6 +33,7 @@ SHOWN = 200
 
 _EXCERPT = 200
 _CUT_SHARE = 0.01
+_LARGE_SHARE = 0.3
 _FAMILY = {"zh-Hans": "Chinese", "zh-Hant": "Chinese", "yue": "Chinese"}
 
 
@@ -251,11 +252,33 @@ def _name_rare(kind: str, few: Sequence[Support], what: str) -> Iterator[Finding
         yield Finding(severity="warning", kind=kind, message=message, count=len(few))
 
 
+def find_large_groups(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
+    """Find groups of related posts that make up much of a split."""
+    for split in splits:
+        rows = np.flatnonzero([one == split for one in read.splits])
+        numbers, counts = np.unique(read.groups[rows], return_counts=True)
+        if not len(rows) or counts.max() <= max(_LARGE_SHARE * len(rows), RARE):
+            continue
+        members = rows[read.groups[rows] == numbers[counts.argmax()]]
+        ties = Counter(tie for at in members for tie in read.posts[at].ties)
+        tie, shared = ties.most_common(1)[0]
+        yield Finding(
+            severity="warning",
+            kind="large group",
+            message=f"Posts of {split} in one related group: {len(members)} of {len(rows)} ({shared} share {tie}). "
+            "A split cannot part them, so that little is known of how well a model does on others.",
+            count=len(members),
+            examples=tuple(read.example(int(at), "") for at in members[:RARE]),
+        )
+
+
 def find_missing_stances(read: Posts, learnt: str) -> Iterator[Finding]:
     """Find stances that are missing beside the narratives."""
     counts = Counter(post.stance for split, post in zip(read.splits, read.posts, strict=True) if split == learnt)
     names = {"R": "report", "C": "counter", "N": "have nothing to do with the campaign"}
     few = [f"{counts[stance]} {verb}" for stance, verb in names.items() if counts[stance] < RARE]
+    if set(counts) <= {None}:
+        few = ["no stance is known"]
     if few:
         yield Finding(
             severity="warning",

@@ -19,6 +19,9 @@ from narratrace.training.wide import fit_wide
 LEAST = 25
 """Posts that a label needs, and posts without it, for a model to have an opinion on it."""
 
+DOUBT = 0.1
+"""Greatest probability of a label as it is that makes it a likely error: more is a matter of the model's taste."""
+
 _FOLDS = 4
 _MODEL = WideSettings(min_posts=2, inverse_penalty=10.0)
 
@@ -51,7 +54,8 @@ def find_label_errors(
     """Find labels that contradict the rest of the labels, the likeliest errors first.
 
     Scores are cross-validated over groups of related posts, by logistic regression on TF-IDF weighted character
-    n-grams (the wide part); a narrative with fewer than :data:`LEAST` posts for or against it is left out.
+    n-grams (the wide part). Left out are narratives with fewer than :data:`LEAST` posts for or against them, and
+    those of which most such posts are related, so that a model without these knows nothing.
 
     Parameters
     ----------
@@ -70,11 +74,13 @@ def find_label_errors(
         There are too few unrelated posts for a cross-validation.
     """
     labels, known, stances = label_matrix(posts, taxonomy), known_matrix(posts, taxonomy), stance_indices(posts)
-    judged = np.flatnonzero(np.minimum((labels & known).sum(axis=0), (~labels & known).sum(axis=0)) >= LEAST)
-    judge_stance = min(np.count_nonzero(stances == stance) for stance in range(len(STANCES))) >= LEAST
-    if not len(judged) and not judge_stance:
+    is_stance = stances[:, None] == np.arange(len(STANCES))
+    if not _can_be_judged(labels & known, ~labels & known).any() and not _can_be_judged(is_stance).all():
         return []
-    scores = _held_out(posts, taxonomy, assign_folds(posts, _FOLDS, seed, groups))
+    folds = assign_folds(posts, _FOLDS, seed, groups)
+    judged = np.flatnonzero(_can_be_judged(labels & known, ~labels & known, folds=folds))
+    judge_stance = _can_be_judged(is_stance, folds=folds).all()
+    scores = _held_out(posts, taxonomy, folds)
     errors = []
     for column in judged:
         rows = np.flatnonzero(known[:, column])
@@ -116,6 +122,14 @@ def confident_classes(probabilities: NDArray[np.float64], given: NDArray[np.int6
     return np.where(probabilities.max(axis=1) >= least[likely], likely, given)
 
 
+def _can_be_judged(*answers: NDArray[np.bool_], folds: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    """Whether there are enough posts of each answer, in all and to learn from without any one fold; by column."""
+    left = [np.ones(len(answers[0]), dtype=bool)] if folds is None else [folds != fold for fold in range(_FOLDS)]
+    least = LEAST if folds is None else LEAST // 2
+    counts = np.array([answer[rows].sum(axis=0) for answer in answers for rows in left])
+    return np.asarray((counts >= least).all(axis=0))
+
+
 def _describe(
     name: str,
     classes: Sequence[str],
@@ -126,7 +140,7 @@ def _describe(
     likely = confident_classes(probabilities, given)
     return [
         LabelError(int(rows[at]), name, classes[given[at]], classes[likely[at]], float(probabilities[at, given[at]]))
-        for at in np.flatnonzero(likely != given)
+        for at in np.flatnonzero((likely != given) & (probabilities[np.arange(len(given)), given] <= DOUBT))
     ]
 
 

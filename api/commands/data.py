@@ -230,11 +230,11 @@ def _show_shares(shares: Sequence[Share], parts: Sequence[str], console: Any) ->
 
 
 def parse_splits(named: Sequence[str]) -> dict[str, list[str]]:
-    """Tell the sources of each split; what has no name is of the split 'posts'."""
+    """Tell the sources of each split; what has no name is of the split 'all'."""
     splits: dict[str, list[str]] = {}
     for source in named:
         name, mark, rest = source.partition("=")
         if not mark or Path(source).exists():
-            name, rest = "posts", source
+            name, rest = "all", source
         splits.setdefault(name, []).append(rest)
     return splits

@@ -59,9 +59,9 @@ def test_check_reports_on_the_terminal_as_a_page_and_as_json(data: Data, posts: 
     page, report = tmp_path / "check.html", tmp_path / "check.json"
     ending = data("check", posts, *TAXONOMY, *MAPS, "--html", page, "--json", report)
     assert ending.code == 0, ending.err
-    assert "posts: 12 posts" in ending.out
+    assert "all: 12 posts" in ending.out
     assert "errors: 0, " in ending.out
-    assert json.loads(report.read_text(encoding="utf-8"))["posts"] == {"posts": 12}
+    assert json.loads(report.read_text(encoding="utf-8"))["posts"] == {"all": 12}
     assert "<h1>Check of labelled posts</h1>" in page.read_text(encoding="utf-8")
 
 

@@ -141,6 +141,14 @@ def test_rare_narratives_are_counted_by_groups(checked: Check) -> None:
     assert "0 report, 0 counter" in finding(report, "stances").message
 
 
+def test_a_group_that_is_most_of_a_split_is_named(checked: Check) -> None:
+    report = checked(*(post(number, account_id="one" if number < 15 else str(number)) for number in range(30)))
+    found = finding(report, "large group")
+    assert found.count == 15
+    assert "15 of 30 (15 share account:one)" in found.message
+    assert "large group" not in kinds(checked(*(post(number, account_id=str(number // 5)) for number in range(30))))
+
+
 def test_counts_are_of_every_kind(checked: Check) -> None:
     report = checked(
         post(0, "A", ["separatism", "police_heroes"], source="x"),
