@@ -77,7 +77,7 @@ class ScoreTexts:
         for path in sorted((self.folder / "texts").glob("*.arrow")):
             with path.open("rb") as file:
                 batches.append(pa.ipc.open_file(file).get_batch(partition))
-        return pa.Table.from_batches(batches, TEXTS_SCHEMA)
+        return pa.Table.from_batches(batches, TEXTS_SCHEMA).combine_chunks()
 
 
 def score_texts(texts: pa.Table, classifier: BatchClassifier, workers: int = 1) -> pa.RecordBatch:

@@ -180,4 +180,4 @@ def _first_of_each(samples: pa.Table) -> pa.Table:
             continue
         held[names[row]] += 1
         kept.append(row)
-    return ordered.take(kept)
+    return ordered.take(pa.array(kept, pa.int64()))
