@@ -44,6 +44,18 @@ def group(
             show_default=False,
         ),
     ] = None,
+    reposts: Annotated[
+        str | None,
+        typer.Option(
+            help="Whether reposts tie accounts as other copies do (include), not at all (exclude), or in a layer of "
+            "their own (apart, the default).",
+            show_default=False,
+        ),
+    ] = None,
+    csv: Annotated[
+        bool | None,
+        typer.Option("--csv/--no-csv", help="Write the tables as CSV too (default: do not).", show_default=False),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,
@@ -59,11 +71,13 @@ def group(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are in OUT.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Find which posts of an archive are the same copypasta: copied, disguised or edited, rewritten or translated.
+    """Find the copypasta of an archive, and the accounts that posted the same texts.
 
     OUT gets groups.parquet (a row for each group), posts.parquet (a row for
-    each post), links.parquet (why a post is in its group), rejects.jsonl,
-    summary.json and settings.yaml.
+    each post), links.parquet (why a post is in its group), accounts.parquet,
+    edges.parquet (a row for each pair of accounts that posted the same text),
+    graph.graphml and graph.gexf (for Gephi and the like), rejects.jsonl,
+    summary.json, settings.yaml, and report.html: all of it on one page.
 
     That accounts posted the same text says nothing about who they are.
 
@@ -76,6 +90,10 @@ def group(
     Your own CSV, whose columns are called otherwise:
 
         narratrace group posts.csv.gz --map text=body --map account_id=user -o groups
+
+    A scored archive, whose groups then say which narratives they advance:
+
+        narratrace group scored/scores.parquet -o groups --csv
     """
     from rich.console import Console
     from rich.markup import escape
@@ -85,11 +103,13 @@ def group(
     from narratrace.inference.archives.mapping import parse_mapping
     from narratrace.inference.archives.results import check_free
     from narratrace.inference.copypasta.run import group_archive
-    from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS, CopypastaSettings
+    from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS, GroupSettings
     from narratrace.model.settings import load_settings
 
-    chosen = [*(overrides or ()), *([] if semantic is None else [f"semantic.enabled={semantic}"])]
-    settings = load_settings(CopypastaSettings, config or DEFAULT_SETTINGS, chosen)
+    changes = [*(overrides or ())]
+    given = {"semantic.enabled": semantic, "coordination.reposts": reposts, "csv": csv}
+    changes += [f"{name}={value}" for name, value in given.items() if value is not None]
+    settings = load_settings(GroupSettings, config or DEFAULT_SETTINGS, changes)
     check_free(out, overwrite)
     archive = Archive.open(inputs, parse_mapping(mapping or ()), out=out)
     console = Console(stderr=True, quiet=quiet, highlight=False)
@@ -134,4 +154,15 @@ def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
         console.print(f"{found.short:,} posts say too little to be grouped")
     for reason, rows in summary.rejects.items():
         console.print(escape(f"{rows:,} rows rejected: {reason}"), soft_wrap=True)
-    console.print(f"Groups: {escape(printable(out))}/groups.parquet", soft_wrap=True)
+    tied = summary.coordination
+    console.print(
+        f"{tied.tied:,} of {tied.accounts:,} accounts posted the same text as another; {tied.repeated:,} pairs of them "
+        f"repeatedly, in {tied.clusters:,} clusters.",
+        soft_wrap=True,
+    )
+    console.print(
+        f"{tied.close_groups:,} of {tied.tested_groups:,} groups and {tied.close_accounts:,} of "
+        f"{tied.tested_accounts:,} accounts whose times can be tested came closer together than chance explains.",
+        soft_wrap=True,
+    )
+    console.print(f"Report: {escape(printable(out))}/report.html", soft_wrap=True)

@@ -137,7 +137,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[object, ...]]:
     for column in batch.columns:
         values = column.to_pylist()
         if pa.types.is_floating(column.type):
-            values = [round(value, 6) for value in values]
+            values = [value if value is None else round(value, 6) for value in values]
         elif pa.types.is_timestamp(column.type):
             values = [value and _iso(value) for value in values]
         columns.append(values)

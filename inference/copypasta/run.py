@@ -15,7 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from narratrace.inference.archives.archive import Archive
 from narratrace.inference.archives.results import REJECTS, SETTINGS, SUMMARY, check_free, partial, writing
+from narratrace.inference.archives.writers import open_writer
+from narratrace.inference.coordination.coordination import CoordinationSummary, coordinate
+from narratrace.inference.coordination.graph import write_graph
+from narratrace.inference.coordination.narratives import read_narratives
+from narratrace.inference.coordination.report import write_report
 from narratrace.inference.copypasta.grouper import CopypastaGrouper, GroupingSummary
+from narratrace.inference.copypasta.settings import default_settings
 from narratrace.inference.posts import POST_SCHEMA
 from narratrace.inference.scoring import mappings
 from narratrace.inference.summary import MappingUse
@@ -25,10 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from narratrace.inference.copypasta.semantic import Embed
-    from narratrace.inference.copypasta.settings import CopypastaSettings
+    from narratrace.inference.copypasta.settings import GroupSettings
 
-TABLES = ("groups", "posts", "links")
-"""Each is a Parquet file; `CopypastaGrouper` describes the columns."""
+TABLES = ("groups", "posts", "links", "accounts", "edges")
+"""Each is a Parquet file. `CopypastaGrouper` describes the columns of the first three, `Coordination` those of the
+others and what it adds to the groups.
+"""
+GRAPHS = ("graph.graphml", "graph.gexf")
+REPORT = "report.html"
 _READ_AT_ONCE = 2**14
 
 
@@ -42,12 +52,13 @@ class GroupingRunSummary(BaseModel):
     rejects: dict[str, int] = Field(description="Rejected rows by reason.")
     oddities: dict[str, int] = Field(description="Posts of which something was unreadable or missing, by what.")
     found: GroupingSummary
+    coordination: CoordinationSummary
 
 
 def group_archive(
     inputs: Archive | Sequence[str | Path],
     out: str | Path,
-    settings: CopypastaSettings | None = None,
+    settings: GroupSettings | None = None,
     *,
     embed: Embed | None = None,
     overwrite: bool = False,
@@ -60,10 +71,11 @@ def group_archive(
     inputs
         Files, folders and globs, or an archive opened before.
     out
-        Folder for ``groups.parquet``, ``posts.parquet``, ``links.parquet``, ``rejects.jsonl``, ``settings.yaml`` and
-        ``summary.json``. They have ``.partial`` in their names until all are complete.
+        Folder for a Parquet file of each of `TABLES` (as CSV too where the settings say so), `GRAPHS`, `REPORT`,
+        ``rejects.jsonl``, ``settings.yaml`` and ``summary.json``. They have ``.partial`` in their names until all are
+        complete.
     settings
-        When two posts are the same; the defaults if None.
+        When two posts are the same and accounts tied; the defaults if None.
     embed
         What embeds texts, as `Classifier.embed`, for the semantic and translation stages; None leaves them out.
     overwrite
@@ -96,21 +108,47 @@ def group_archive(
                 file.writelines(json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in batch.rejects)
             tell("Reading", batch.bytes_read / max(archive.size, 1))
     tell("Grouping", 0.0)
+    settings = settings or default_settings()
     grouper = CopypastaGrouper(settings, embed=embed).fit(pa.Table.from_batches(batches, POST_SCHEMA))
-    tell("Grouping", 1.0)
+    tell("Tying accounts", 0.0)
+    narratives = read_narratives(archive)
+    tied = coordinate(grouper.posts_, grouper.groups_, settings.coordination, narratives)
+    tables = (tied.groups, grouper.posts_, grouper.links_, tied.accounts, tied.ties)
+    tell("Writing", 0.0)
     summary = GroupingRunSummary(
         files=mappings(archive),
         skipped=list(archive.skipped),
         rejects=dict(rejects),
         oddities=dict(oddities),
         found=grouper.summary(),
+        coordination=tied.summary(settings.coordination),
     )
     with writing(out):
-        for name in TABLES:
-            pq.write_table(getattr(grouper, f"{name}_"), partial(out / f"{name}.parquet"), compression="zstd")
-        save_settings(grouper.settings, partial(out / SETTINGS))
+        for name, table in zip(TABLES, tables, strict=True):
+            pq.write_table(table, partial(out / f"{name}.parquet"), compression="zstd")
+            (out / f"{name}.csv").unlink(missing_ok=True)
+            if settings.csv:
+                _write_csv(table, partial(out / f"{name}.csv"))
+        for name in GRAPHS:
+            write_graph(tied.graph, partial(out / name))
+        write_report(partial(out / REPORT), _title(archive), grouper.posts_, tied, settings.coordination, narratives)
+        save_settings(settings, partial(out / SETTINGS))
         partial(out / SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (out / SUMMARY).unlink(missing_ok=True)  # where it stands, the results are complete
-        for name in (*(f"{table}.parquet" for table in TABLES), REJECTS, SETTINGS, SUMMARY):
+        suffixes = ("parquet", "csv") if settings.csv else ("parquet",)
+        named = [f"{table}.{suffix}" for table in TABLES for suffix in suffixes]
+        for name in (*named, *GRAPHS, REPORT, REJECTS, SETTINGS, SUMMARY):
             partial(out / name).replace(out / name)
     return summary
+
+
+def _title(archive: Archive) -> str:
+    names = [mapped.source.name for mapped in archive.sources]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more files"
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    writer = open_writer("csv", path, table.schema)
+    for batch in table.to_batches():
+        writer.write(batch)
+    writer.close()

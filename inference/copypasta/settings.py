@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from narratrace import configs
+from narratrace.inference.coordination.settings import CoordinationSettings
 from narratrace.model.settings import Settings, load_settings
 
 DEFAULT_SETTINGS = Path(configs.__file__).parent / "copypasta" / "default.yaml"
@@ -44,7 +45,14 @@ class CopypastaSettings(Settings):
     semantic: SemanticSettings
 
 
+class GroupSettings(CopypastaSettings):
+    """How `narratrace group` works: when posts are the same, and when accounts are tied."""
+
+    csv: bool = Field(description="Whether the tables are written as CSV too, for spreadsheets.")
+    coordination: CoordinationSettings
+
+
 @cache
-def default_settings() -> CopypastaSettings:
+def default_settings() -> GroupSettings:
     """Read the settings that narratrace ships."""
-    return load_settings(CopypastaSettings, DEFAULT_SETTINGS)
+    return load_settings(GroupSettings, DEFAULT_SETTINGS)

@@ -1,0 +1,89 @@
+"""Copies: which account posted which group when, as numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+UNKNOWN = np.iinfo(np.int64).max
+"""A time that is not known; it comes after all that are."""
+
+
+class Copies(NamedTuple):
+    """Posts of known accounts, in the order of the archive.
+
+    Attributes
+    ----------
+    row
+        Row of each post in the table it came from.
+    account
+        Its account, a place in `accounts`.
+    group
+        Its copypasta group, a place in `groups`; -1 for none.
+    time
+        When it was published, in microseconds since 1970 UTC; `UNKNOWN` where it is not known.
+    accounts
+        Account ids, sorted.
+    groups
+        Group numbers, sorted.
+    """
+
+    row: NDArray[np.int64]
+    account: NDArray[np.int64]
+    group: NDArray[np.int64]
+    time: NDArray[np.int64]
+    accounts: NDArray[np.object_]
+    groups: NDArray[np.int64]
+
+    def where(self, kept: NDArray[np.bool_]) -> Copies:
+        """Keep some of the posts; accounts and groups keep their places."""
+        return self._replace(
+            row=self.row[kept], account=self.account[kept], group=self.group[kept], time=self.time[kept]
+        )
+
+    def is_shared(self) -> NDArray[np.bool_]:
+        """Tell which posts are of a group that two accounts or more posted."""
+        in_group = self.group >= 0
+        number = max(len(self.accounts), 1)
+        pairs = np.unique(self.group[in_group] * number + self.account[in_group])
+        accounts = np.bincount(pairs // number, minlength=len(self.groups) + 1)  # one more, for -1
+        return in_group & (accounts[self.group] > 1)
+
+    def first_of_accounts(self) -> Copies:
+        """Keep the first copy of each account in each group, ordered by group and time.
+
+        An account that posts a text a hundred times has one first copy: repeating oneself ties nobody closer.
+        """
+        copies = self.where(self.group >= 0)
+        order = np.lexsort((copies.row, copies.time, copies.account, copies.group))
+        account, group = copies.account[order], copies.group[order]
+        is_first = np.ones(len(order), dtype=bool)
+        is_first[1:] = (account[1:] != account[:-1]) | (group[1:] != group[:-1])
+        kept = order[is_first]
+        kept = kept[np.lexsort((copies.row[kept], copies.time[kept], copies.group[kept]))]
+        return Copies(
+            copies.row[kept], copies.account[kept], copies.group[kept], copies.time[kept], self.accounts, self.groups
+        )
+
+
+def read_copies(posts: pa.Table) -> Copies:
+    """Turn a table of posts into numbers.
+
+    Parameters
+    ----------
+    posts
+        With the columns ``account_id``, ``created_at`` and ``group``, as ``CopypastaGrouper.posts_`` has them. Posts of
+        unknown accounts are left out: they tie nobody.
+    """
+    known = np.flatnonzero(pc.is_valid(posts["account_id"]).to_numpy())
+    found = posts.take(pa.array(known))
+    accounts, account = np.unique(np.array(found["account_id"].to_pylist(), dtype=object), return_inverse=True)
+    numbers = pc.fill_null(found["group"], -1).to_numpy().astype(np.int64)
+    groups = np.unique(numbers[numbers >= 0])
+    group = np.where(numbers >= 0, np.searchsorted(groups, numbers), -1)
+    time = pc.fill_null(found["created_at"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), UNKNOWN)
+    return Copies(known, account.astype(np.int64), group.astype(np.int64), time.to_numpy(), accounts, groups)

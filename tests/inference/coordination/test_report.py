@@ -1,0 +1,131 @@
+"""The page shows hostile posts as text, and holds what it promises, from a real run over an archive."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+import pytest
+
+from narratrace.inference.copypasta.run import group_archive
+from narratrace.inference.copypasta.settings import default_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ATTACK = "<script>alert('text')</script>"
+BREAK = "</script><img src=x onerror=alert('break')>"
+MESSAGE = "有人付钱给示威者，真相就在这份名单里，大家快看快转发！"
+
+
+class Page(HTMLParser):
+    """The page as a browser reads it: its elements, their attributes, the text outside scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.scripts = ""
+        self._in: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        self._in.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._in and self._in.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._in and self._in[-1] == "script":
+            self.scripts += data
+        elif not (self._in and self._in[-1] == "style"):
+            self.text += f"{data} "
+
+
+def hostile_archive(path: Path, attack: bool) -> Path:
+    """Write posts of three accounts; what hostile hands would write stands where ordinary words stand otherwise."""
+    evil, torn = (ATTACK, BREAK) if attack else ("script alert text", "script img break")
+    name = "<b onmouseover=alert(1)>account</b>" if attack else "account"
+    start = datetime(2019, 8, 4, 10, tzinfo=UTC)
+    rows = [
+        (name, f"{MESSAGE} {evil}"),
+        ("=cmd|' /C calc'!A0", f"{MESSAGE} {evil}"),
+        ("third", f"{MESSAGE} {torn} 转发"),
+        ("third", f"{torn} 昨天的会议记录全部流出，名单上的人一个都跑不掉。"),
+        (name, f"{torn} 昨天的会议记录全部流出，名单上的人一个都跑不掉。"),
+        ("third", f"{evil} 今天天气很好，和家人去海边散步。"),
+        ("third", f"\u202e{evil} 晚上一起看电影，票已经买好了。\0" if attack else "晚上一起看电影，票已经买好了。"),
+    ]
+    with path.open("w", encoding="utf-8") as file:
+        for number, (account, text) in enumerate(rows):
+            post = {"id": f"p{number}", "account_id": account, "text": text}
+            time = start + timedelta(minutes=3 * number)
+            scores = {"labels": [ATTACK if attack else "narrative"], "stance": "advances"}
+            file.write(json.dumps(post | {"created_at": time.isoformat()} | scores) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Folders of results: of the hostile archive, and of the same one without attacks."""
+    folder = tmp_path_factory.mktemp("grouped")
+    settings = default_settings().model_copy(update={"csv": True})
+    for attack in (True, False):
+        archive = hostile_archive(folder / f"posts_{attack}.jsonl", attack)
+        group_archive([archive], folder / str(attack), settings)
+    return {attack: folder / str(attack) for attack in (True, False)}
+
+
+def test_hostile_posts_are_shown_as_text(results: dict[bool, Path]) -> None:
+    hostile, plain = (Page((results[attack] / "report.html").read_text(encoding="utf-8")) for attack in (True, False))
+    assert ATTACK in hostile.text
+    assert "onerror=alert('break')" in hostile.text
+    assert "<b onmouseover=alert(1)>account</b>" in hostile.text
+    # Only the marks of the diff and the languages to choose from may differ in number.
+    changes = {"ins", "del", "option"}
+    assert [tag for tag in hostile.tags if tag not in changes] == [tag for tag in plain.tags if tag not in changes]
+    assert not [name for name, _ in hostile.attributes if name.startswith("on")]
+    assert hostile.tags.count("img") == 0
+    assert ATTACK not in hostile.scripts
+    assert "\u202e" not in hostile.text + hostile.scripts
+
+
+def test_the_page_loads_nothing_from_elsewhere(results: dict[bool, Path]) -> None:
+    page = Page((results[True] / "report.html").read_text(encoding="utf-8"))
+    assert not [value for name, value in page.attributes if name == "src"]
+    assert all(value and value.startswith("#") for name, value in page.attributes if name == "href")
+    assert "Plotly.newPlot" in page.scripts
+
+
+def test_the_page_says_what_was_found(results: dict[bool, Path]) -> None:
+    page = Page((results[False] / "report.html").read_text(encoding="utf-8"))
+    text = " ".join(page.text.split())
+    assert "3 accounts posted the same text within 10 minutes from 2019-08-04 10:00:00" in text
+    assert "Posted 3 times by 3 accounts, in 2 spellings" in text
+    assert "narrative 2 5 3" in text  # groups, posts, accounts
+    assert "ins" in page.tags
+    assert not [word for word in ("bot", "state-backed", "fake account") if word in text.lower().split()]
+
+
+def test_tables_are_written_in_both_formats_and_formulas_are_not_run(results: dict[bool, Path]) -> None:
+    folder = results[True]
+    for name in ("groups", "posts", "links", "accounts", "edges"):
+        table = pq.read_table(folder / f"{name}.parquet")
+        lines = (folder / f"{name}.csv").read_text(encoding="utf-8-sig")
+        assert lines.split("\n")[0].strip().split(",") == table.column_names
+    assert "'=cmd|" in (folder / "accounts.csv").read_text(encoding="utf-8-sig")
+    assert pq.read_table(folder / "groups.parquet")["narratives"].to_pylist() == [[ATTACK]] * 2
+
+
+def test_a_second_run_gives_the_same_bytes(results: dict[bool, Path], tmp_path: Path) -> None:
+    settings = default_settings().model_copy(update={"csv": True})
+    group_archive([results[True].parent / "posts_True.jsonl"], tmp_path, settings)
+    for name in ("groups.parquet", "accounts.parquet", "edges.parquet", "graph.graphml", "report.html"):
+        assert (tmp_path / name).read_bytes() == (results[True] / name).read_bytes(), name
