@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import TrainerCallback
@@ -18,10 +19,19 @@ class WeightAverage(TrainerCallback):
     """Keeps an exponential moving average of the weights, which generalises better than the last step's.
 
     Source: Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization".
+
+    Parameters
+    ----------
+    network
+        The network that learns.
+    decay
+        Weight of the past, 0 to 1.
+    device
+        Where the network will learn, and the average is kept.
     """
 
-    def __init__(self, network: Network, decay: float) -> None:
-        self._average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    def __init__(self, network: Network, decay: float, device: torch.device) -> None:
+        self._average = AveragedModel(network, device, multi_avg_fn=get_ema_multi_avg_fn(decay))
         self._network = network
 
     def on_step_end(self, *_: Any, **__: Any) -> None:

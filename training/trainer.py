@@ -128,7 +128,8 @@ def fine_tune(
     )
     arguments = _arguments(settings, folder)
     sampler = EpochSampler(examples.lengths, settings.optimiser.batch_size, settings.seed)
-    average = WeightAverage(network, settings.optimiser.average) if settings.optimiser.average else None
+    decay = settings.optimiser.average
+    average = WeightAverage(network, decay, arguments.device) if decay else None
     learnt = average.network() if average else network
 
     def watch() -> dict[str, float]:
