@@ -7,7 +7,8 @@ Each form is made from the one before:
   emoticons and mark-up in brackets, the words of share buttons), and with look-alike letters of other alphabets
   (``сhina`` with a Cyrillic с) as the Latin ones they pass for.
 - **script**: Chinese characters in Simplified script, by OpenCC.
-- **lexical**: the commonest Cantonese words as their Mandarin ones. It is what the fuzzy stage compares.
+- **lexical**: the commonest Cantonese words as their Mandarin ones, and of a few words of like meaning always the same
+  one. It is what the fuzzy stage compares.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _LATIN = re.compile(r"[a-z]")
 _PLATFORM = re.compile(
     r"@[\w-]{2,20}(?=[\s@:]|$)|\[[\u3400-\u9fff]{1,4}\]|\[/?[a-z]{1,6}(?:=#?\w{1,9})?\]"
     r"|转发微博|轉發微博|[-(]? ?分享自 ?(?:@\S{1,20}|LIHKG 討論區)\)?|\(来自 ?@\S{1,20}\)|(?<!\S)via @?\w{1,20}$"
+    r"|(?:回覆|回复)?\s*(?:負評過多|负评过多)\W{0,3}按此(?:顯示|显示)原文"
 )
 _FORMS_AT_ONCE = 2**12
 _LETTERS = re.compile(r"[^\W_]+")
@@ -49,12 +51,24 @@ _CANTONESE = {
     "钟意": "喜欢", "中意": "喜欢", "谂住": "想着", "谂": "想", "睇": "看", "嘅": "的", "系": "是", "冇": "没有",
     "唔": "不", "佢": "他", "咗": "了", "喺": "在", "俾": "被", "畀": "给", "啲": "些", "嗰": "那", "呢": "这",
     "咁": "这么", "乜": "什么", "咩": "什么", "嘢": "东西", "哋": "们", "嚟": "来", "黎": "来", "攞": "拿",
-    "揾": "找", "掟": "扔", "嗌": "喊", "讲": "说", "话": "说", "仲": "还", "晒": "完", "埋": "掉", "返": "回",
-    "瞓": "睡", "企": "站", "冚": "盖", "靓": "好", "边": "哪", "嬲": "怒", "识": "会", "噉": "这样", "住": "着",
-    "咪": "不", "㗎": "的", "啦": "了", "喇": "了", "同": "和", "舖": "铺", "锡": "爱", "惊": "怕",
+    "揾": "找", "掟": "扔", "嗌": "喊", "讲": "说", "话": "说", "仲": "还", "晒": "完", "返": "回", "瞓": "睡",
+    "企": "站", "冚": "盖", "靓": "好", "嬲": "怒", "噉": "这样", "咪": "不", "㗎": "的", "啦": "了", "喇": "了",
+    "舖": "铺", "锡": "爱", "惊": "怕", "𠮶啲": "那些", "𠮶个": "那个", "𠮶班": "那帮", "𠮶度": "那里",
+    "𠮶阵": "时候", "𠮶": "那", "食": "吃", "饮": "喝", "揿": "按", "点样": "怎样", "千祈": "千万", "琴晚": "昨晚",
+    "寻晚": "昨晚", "听晚": "明晚", "今朝": "今早", "返工": "上班", "放工": "下班", "仔女": "孩子", "个仔": "儿子",
+    "阿妈": "妈妈", "阿爸": "爸爸", "把遮": "把伞", "净系": "只是", "唔好": "不要", "唔使": "不用", "唔再": "不再",
+    "应承": "答应", "面书": "脸书", "冇所谓": "没关系", "帮手": "帮忙", "隔篱": "隔壁", "雪柜": "冰箱",
+    "入面": "里面", "入边": "里面", "成日": "整天", "定系": "还是", "落去": "下去", "见到": "看到", "拣": "选",
+    "依度": "这里", "我度": "我这里", "后生": "年轻", "佬": "人", "蚊": "元", "嗰班": "那帮", "返屋企": "回家",
+    "边位": "谁", "几时": "什么时候", "即系": "就是", "得闲": "有空", "搞掂": "搞定", "俾人": "被人", "先至": "才",
+    "先系": "才是", "唔知": "不知道", "差佬": "警察", "咁多": "那么多", "咁样": "这样", "冇人": "没人",
+    "冇咗": "没了", "唔得": "不行", "仲系": "还是", "都系": "也是", "唔觉": "不觉", "老细": "老板",
+    "细蚊仔": "孩子", "冧": "倒", "打甩": "打掉", "甩": "掉", "影相": "拍照", "搵": "找", "衫": "衣",
 }  # fmt: skip
 # A text is Cantonese if it has one of these, which Mandarin does not use.
-_MARK = re.compile(r"[嘅冇唔佢咗喺俾畀啲嗰咁咩嘢哋嚟攞揾嗌瞓㗎喇睇谂]")
+_MARK = re.compile(r"[嘅冇唔佢咗喺俾畀啲嗰𠮶咁咩嘢哋嚟攞揾嗌瞓㗎喇睇谂]")
+# Words of like meaning in any Chinese text, of which different varieties prefer different ones.
+_LIKE = str.maketrans({"给": "被", "让": "被", "也": "都", "她": "他", "它": "他", "您": "你", "讲": "说", "著": "着"})
 _WORDS = re.compile("|".join(sorted(_CANTONESE, key=len, reverse=True)))
 
 
@@ -90,16 +104,16 @@ def script_forms(normalised: Sequence[str]) -> list[str]:
 
 
 def lexical_form(script: str) -> str:
-    """Replace the commonest Cantonese words of a script form by Mandarin ones; other texts stay as they are.
+    """Replace the commonest Cantonese words of a script form by Mandarin ones, and words of like meaning by one.
 
     Examples
     --------
     >>> lexical_form("佢哋唔系香港人")
     '他们不是香港人'
     """
-    if not _MARK.search(script):
-        return script
-    return _WORDS.sub(lambda word: _CANTONESE[word[0]], script)
+    if _MARK.search(script):
+        script = _WORDS.sub(lambda word: _CANTONESE[word[0]], script)
+    return script if script.isascii() else script.replace("甚么", "什么").translate(_LIKE)
 
 
 def _trimmed(text: str) -> str:

@@ -97,7 +97,8 @@ def link_similarity(
     is_part = np.minimum(lengths[a], lengths[b]) >= settings.min_length_ratio * np.maximum(lengths[a], lengths[b])
     common = shared * np.minimum(shingles.information[a], shingles.information[b])
     linked = (edits >= settings.min_edit_similarity) & (common >= settings.min_shared / 2)
-    mean = (edits + shared) / 2 >= settings.min_mean
-    linked |= (mean | (shared >= settings.min_containment)) & (common >= settings.min_shared) & is_part
+    in_letters = shingles.in_letters[a] & shingles.in_letters[b]
+    alike = (edits + shared) / 2 >= np.where(in_letters, settings.min_mean_in_letters, settings.min_mean)
+    linked |= (alike | (shared >= settings.min_containment)) & (common >= settings.min_shared) & is_part
     linked |= edits == 1
     return np.where(linked, np.maximum(edits, shared), np.float32(0)).astype(np.float32)

@@ -19,6 +19,9 @@ class FuzzySettings(Settings):
 
     min_edit_similarity: float = Field(ge=0, le=1, description="1 - Levenshtein distance / longer length, at least.")
     min_mean: float = Field(ge=0, le=1, description="Mean of edit similarity and containment, at least.")
+    min_mean_in_letters: float = Field(
+        ge=0, le=1, description="The same, for texts that are not in Chinese characters."
+    )
     min_containment: float = Field(ge=0, le=1, description="Shared shingles / shingles of the shorter, at least.")
     min_shared: float = Field(ge=0, description="Shared information, at least; half of it will do for edits.")
     min_length_ratio: float = Field(ge=0, le=1, description="Length of the shorter / length of the longer, at least.")

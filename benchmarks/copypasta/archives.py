@@ -1,0 +1,65 @@
+"""Groups of real archives, with some at random printed for a reader to judge.
+
+    python benchmarks/copypasta/archives.py ARCHIVE... [--groups 30]
+
+ARCHIVE is anything that `narratrace group` reads. For every printed group: posts, texts, accounts, cohesion, the
+representative, and its least similar members with stage and similarity. Exact copies are left out of the draw, as they
+leave nothing to judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections import defaultdict
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from narratrace import CopypastaGrouper
+from narratrace.inference.archives.archive import Archive
+from narratrace.inference.posts import POST_SCHEMA
+
+MEMBERS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archives", nargs="+")
+    parser.add_argument("--groups", type=int, default=30)
+    given = parser.parse_args()
+    for path in given.archives:
+        batches = [batch.posts for batch in Archive.open([path]).read(2**14)]
+        posts = pa.Table.from_batches(batches, POST_SCHEMA)
+        start = time.process_time()
+        grouper = CopypastaGrouper().fit(posts)
+        seconds = time.process_time() - start
+        found = grouper.summary()
+        accounts = pc.count_distinct(grouper.posts_.filter(pc.is_valid(grouper.posts_["group"]))["account_id"]).as_py()
+        print(f"\n# {path}: {found.posts:,} posts, {seconds:.1f} CPU s, {found.groups:,} groups")
+        print(f"{found.grouped:,} posts of {accounts:,} accounts in them")
+        print(f"links {found.stages}, innocent {found.innocent}\n")
+        show(grouper, given.groups)
+
+
+def show(grouper: CopypastaGrouper, count: int) -> None:
+    members = defaultdict(dict)
+    changed = grouper.posts_.filter(pc.not_equal(grouper.posts_["stage"], "exact"))
+    for post in changed.select(["group", "text", "stage", "similarity"]).to_pylist():
+        members[post["group"]][post["text"]] = post
+    groups = [group for group in grouper.groups_.to_pylist() if group["group"] in members]
+    for group in random.Random(0).sample(groups, min(count, len(groups))):
+        note = f", {group['innocent']}" if group["innocent"] else ""
+        print(f"## posts {group['posts']}, texts {group['texts']}, accounts {group['accounts']}, "
+              f"cohesion {group['cohesion']:.2f}{note}: {line(group['text'])}")  # fmt: skip
+        for post in sorted(members[group["group"]].values(), key=lambda post: post["similarity"])[:MEMBERS]:
+            print(f"   {post['stage']} {post['similarity']:.2f}: {line(post['text'])}")
+
+
+def line(text: str) -> str:
+    return " ".join(text.split())[:160]
+
+
+if __name__ == "__main__":
+    main()
