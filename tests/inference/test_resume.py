@@ -133,7 +133,8 @@ def test_what_changed_since_the_stop_is_said_and_nothing_is_mixed(archive: Path,
     (archive / "2.jsonl").rename(archive / "9.jsonl")
     refused("2.jsonl is not read any more")
     anew = score_archive([archive], out, lengths(), ScoringSettings(format="jsonl"), overwrite=True)
-    assert (anew.posts + anew.rejected, sorted(files(out))[1]) == (183, "scores.jsonl")
+    assert anew.posts + anew.rejected == 183
+    assert "scores.jsonl" in files(out)
 
 
 def test_threads_and_the_place_of_the_artefact_may_change(archive: Path, tmp_path: Path, lengths: Any) -> None:

@@ -179,6 +179,40 @@ def test_hostile_text_comes_out_and_in_again(form: str, rows: list[dict[str, str
         assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))]
 
 
+hostile_line = st.one_of(
+    st.binary(max_size=30),
+    st.sampled_from(
+        [
+            b"null",
+            b"[]",
+            b'{"id": 1}',
+            b'{"text": null}',
+            b'{"text": 7}',
+            b'{"text": ["a"]}',
+            b'{"text": "\\ud800"}',
+            b'{"text": "\\u0000"}',
+            b'{"text": "\xff\xfe"}',
+            b'{"text": "a", "id": {"b": [1]}, "created_at": {}, "is_repost": 7}',
+            b'{"text": "a", "id": "twice"}',
+        ]
+    ),
+).filter(lambda line: b"\n" not in line)
+
+
+@settings(max_examples=25, deadline=None)
+@given(lines=st.lists(hostile_line, max_size=12))
+def test_every_row_is_written_or_rejected(lines: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        archive, out = Path(folder, "posts.jsonl"), Path(folder, "out")
+        # The first row makes it JSON Lines in UTF-8, and not one that is refused as a whole.
+        archive.write_bytes(b'{"text": "a", "id": "first"}\n' + b"\n".join(lines))
+        summary = score_archive([archive], out, Lengths(), ScoringSettings(shard_size=3, window=2))
+        written, rejects = load(out), (out / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = 1 + sum(bool(line.decode("utf-8", "replace").strip()) for line in lines)
+    assert rows == summary.rows_read == len(written) + len(rejects)
+    assert (summary.posts, summary.rejected) == (len(written), len(rejects))
+
+
 def test_small_batches_do_not_make_small_row_groups(
     posts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
