@@ -38,9 +38,9 @@ python:
 	@touch $@
 
 .venv-test/dependencies: pyproject.toml constraints.txt | dist/built
-	@echo "Making a virtual environment in .venv-test and installing narratrace[train,dev] there (with torch: several minutes) ..."
+	@echo "Making a virtual environment in .venv-test and installing narratrace[train,cluster,dev] there (with torch: several minutes) ..."
 	@$(PYTHON) -m venv --clear .venv-test
-	@.venv-test/bin/python $(PIP_INSTALL) "$$(echo dist/*.whl)[train,dev]"
+	@.venv-test/bin/python $(PIP_INSTALL) "$$(echo dist/*.whl)[train,cluster,dev]"
 	@touch $@
 
 .venv-test/narratrace: dist/built .venv-test/dependencies

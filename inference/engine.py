@@ -6,7 +6,10 @@ files, and yields what it did, step by step. An engine decides where each unit i
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
+
+from narratrace.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,3 +44,30 @@ class NativeEngine:
         """Carry out every unit; yield each step as soon as it is finished."""
         for unit in units:
             yield from work(unit)
+
+
+@contextmanager
+def open_engine(name: str, *, cpus: int = 1, gpu: bool = False) -> Iterator[Engine]:
+    """Open an engine by its name; it is closed at the end.
+
+    Parameters
+    ----------
+    name
+        ``native``; ``ray`` for the Ray cluster that this machine belongs to, or ``ray://HOST:PORT``.
+    cpus, gpu
+        What each unit takes of a cluster.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such engine.
+    """
+    if name == "native":
+        yield NativeEngine()
+    elif name == "ray" or name.startswith("ray://"):
+        from narratrace.inference.ray_engine import RayEngine
+
+        with RayEngine(name, cpus=cpus, gpu=gpu) as engine:
+            yield engine
+    else:
+        raise SettingsError(f"'{name}' is no engine: give native, ray or ray://HOST:PORT.")

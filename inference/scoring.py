@@ -61,6 +61,11 @@ class ScoringSettings(Settings):
         description="What computes the scores: onnx-int8, onnx or torch; null is torch on a GPU, else onnx-int8.",
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; null takes one for each core.")
+    engine: str = Field(
+        default="native",
+        description="What carries the work out: native (this machine), ray (the Ray cluster that it belongs to) or "
+        "ray://HOST:PORT.",
+    )
     thresholds: ThresholdSet | None = Field(
         default=None,
         description="Which thresholds decide on labels: f1, or precision (only labels that keep a promised precision, "
@@ -167,7 +172,7 @@ def score_archive(
     with writing(out, "When that is mended, the same command goes on from there."):
         # One text shows the columns and the artefact, before there is any other.
         sample = classifier.batch({"text": np.array(["?"], dtype=object)})
-        run = _run_of(archive, str(sample["artefact"][0]), settings)
+        run = run_of(archive, str(sample["artefact"][0]), settings)
         ledger = Ledger(folder / LEDGER, run, over=overwrite)
         try:
             job = _Job(ledger, engine or NativeEngine(), on_progress)
@@ -242,13 +247,13 @@ class _Job:
         return [(part, said) for part, said in self._ledger.done.items() if part.startswith(f"{step} ")]
 
 
-def _run_of(archive: Archive, artefact: str, settings: ScoringSettings) -> Run:
+def run_of(archive: Archive, artefact: str, settings: Settings) -> Run:
     """Name all that decides the results."""
     return Run(
         narratrace=version("narratrace"),
         artefact=artefact,
-        # Where the artefact lies and how many threads there are changes nothing.
-        settings=settings.model_dump(mode="json", exclude={"artefact", "threads"}),
+        # Where the artefact lies, and what carries the work out, changes nothing.
+        settings=settings.model_dump(mode="json", exclude={"artefact", "threads", "engine"}),
         inputs=tuple(
             InputFile(name=mapped.source.name, size=mapped.size, sha256=hash_file(mapped.source.path))
             for mapped in archive.sources

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from narratrace.commands.score import ENGINE_HELP
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -56,6 +58,7 @@ def group(
         bool | None,
         typer.Option("--csv/--no-csv", help="Write the tables as CSV too (default: do not).", show_default=False),
     ] = None,
+    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP, show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,
@@ -94,6 +97,10 @@ def group(
     A scored archive, whose groups then say which narratives they advance:
 
         narratrace group scored/scores.parquet -o groups --csv
+
+    On the Ray cluster that this machine belongs to, from a folder that all its machines share:
+
+        narratrace group scored -o groups --engine ray
     """
     from rich.console import Console
     from rich.markup import escape
@@ -104,10 +111,11 @@ def group(
     from narratrace.inference.archives.results import check_free
     from narratrace.inference.copypasta.run import group_archive
     from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS, GroupSettings
+    from narratrace.inference.engine import open_engine
     from narratrace.model.settings import load_settings
 
     changes = [*(overrides or ())]
-    given = {"semantic.enabled": semantic, "coordination.reposts": reposts, "csv": csv}
+    given = {"semantic.enabled": semantic, "coordination.reposts": reposts, "csv": csv, "engine": engine}
     changes += [f"{name}={value}" for name, value in given.items() if value is not None]
     settings = load_settings(GroupSettings, config or DEFAULT_SETTINGS, changes)
     check_free(out, overwrite)
@@ -123,7 +131,10 @@ def group(
             progress.update(task, description=doing, completed=done, total=1.0 if doing == "Reading" or done else None)
 
         embed = Classifier.load().embed if settings.semantic.enabled else None
-        summary = group_archive(archive, out, settings, embed=embed, overwrite=overwrite, on_progress=show)
+        with open_engine(settings.engine) as carrying:
+            summary = group_archive(
+                archive, out, settings, embed=embed, engine=carrying, overwrite=overwrite, on_progress=show
+            )
     if not quiet:
         _show(summary, out, Console(highlight=False))
 

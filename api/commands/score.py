@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from narratrace.inference.scoring import ScoringSettings
     from narratrace.inference.summary import Summary
 
+ENGINE_HELP = "native (this machine; default), ray (the Ray cluster that it belongs to) or ray://HOST:PORT."
 BACKEND_HELP = "onnx-int8, onnx or torch; torch on a GPU and onnx-int8 elsewhere if not given."
 
 THRESHOLDS_HELP = (
@@ -73,6 +74,7 @@ def score(
     thresholds: Annotated[
         Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)
     ] = None,
+    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP, show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,
@@ -105,6 +107,10 @@ def score(
 
         narratrace score posts.csv.gz --map text=body -o scored --format csv
 
+    On the Ray cluster that this machine belongs to, from a folder that all its machines share:
+
+        narratrace score 'archive/*.parquet' -o scored --engine ray
+
     A look at the first thousand posts of many files:
 
         narratrace score 'archive/2019-*.jsonl' -o look --limit 1000
@@ -116,18 +122,21 @@ def score(
     from narratrace.inference.archives.mapping import parse_mapping
     from narratrace.inference.archives.results import check_free
     from narratrace.inference.classifier import Classifier
+    from narratrace.inference.engine import open_engine
     from narratrace.inference.scoring import DEFAULT_SETTINGS, ScoringSettings, score_archive
     from narratrace.model.backends import default_backend
     from narratrace.model.settings import check_settings, load_settings
 
     given: dict[str, Any] = {
         "format": form, "text": text, "limit": limit, "artefact": artefact, "backend": backend, "threads": threads,
-        "thresholds": thresholds,
+        "thresholds": thresholds, "engine": engine,
     }  # fmt: skip
     settings = load_settings(ScoringSettings, config or DEFAULT_SETTINGS, overrides or ())
     chosen = settings.model_dump() | {name: value for name, value in given.items() if value is not None}
     chosen["mapping"] |= parse_mapping(mapping or ())
     chosen["backend"] = chosen["backend"] or default_backend()
+    if chosen["engine"] != "native":
+        chosen["threads"] = chosen["threads"] or 1  # a cluster has room for many units instead
     settings = check_settings(ScoringSettings, chosen, "narratrace score")
 
     # Whatever is wrong with the input or the folder shows before the model is loaded.
@@ -139,8 +148,13 @@ def score(
     classifier = Classifier.load(settings.artefact, backend=settings.backend, threads=1, thresholds=settings.thresholds)
 
     try:
-        with ProgressDisplay(progress_to) as display:
-            summary = score_archive(archive, out, classifier, settings, overwrite=overwrite, on_progress=display.update)
+        with (
+            open_engine(settings.engine, cpus=settings.threads or 1, gpu=settings.backend == "torch") as carrying,
+            ProgressDisplay(progress_to) as display,
+        ):
+            summary = score_archive(
+                archive, out, classifier, settings, overwrite=overwrite, engine=carrying, on_progress=display.update
+            )
     except KeyboardInterrupt:
         progress_to.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None

@@ -53,7 +53,7 @@ class FuzzyStage:
         rows = new.rows + np.int32(first)
         kept = ~is_short[rows]
         for a, b in self._index.add(new.keys[kept], rows[kept], priority, first):
-            likely.append(self._likely(a, b))
+            likely.append(likely_pairs(self._sketches, a, b))
         seen = distinct(np.concatenate(likely))
         a, b = seen >> 32, seen & 0xFFFFFFFF
         similarity = self.verify(texts, shingles, a, b)
@@ -77,14 +77,22 @@ class FuzzyStage:
         asked = sketch(shingles)
         return self._index.find(asked.keys, asked.rows)
 
-    def _likely(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-        pairs = distinct((np.minimum(a, b) << 32) | np.maximum(a, b))
-        kept = []
-        for low in range(0, len(pairs), _PAIRS_AT_ONCE):
-            part = pairs[low : low + _PAIRS_AT_ONCE]
-            equal = self._sketches[part >> 32] == self._sketches[part & 0xFFFFFFFF]
-            kept.append(part[np.count_nonzero(equal, axis=1) >= LEAST_EQUAL])
-        return np.concatenate([*kept, pairs[:0]])
+
+def likely_pairs(sketches: NDArray[np.uint16], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Keep the pairs of nodes whose sketches say that a look at their texts may be worth it.
+
+    Returns
+    -------
+    array
+        Each pair once, rising: the smaller node in the upper 32 bits.
+    """
+    pairs = distinct((np.minimum(a, b) << 32) | np.maximum(a, b))
+    kept = []
+    for low in range(0, len(pairs), _PAIRS_AT_ONCE):
+        part = pairs[low : low + _PAIRS_AT_ONCE]
+        equal = sketches[part >> 32] == sketches[part & 0xFFFFFFFF]
+        kept.append(part[np.count_nonzero(equal, axis=1) >= LEAST_EQUAL])
+    return np.concatenate([*kept, pairs[:0]])
 
 
 def link_similarity(

@@ -25,8 +25,11 @@ from narratrace.inference.posts import POST_SCHEMA
 from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from narratrace.inference.copypasta.groups import Tables
     from narratrace.inference.copypasta.neighbours import Vectors
+    from narratrace.inference.copypasta.settings import FuzzySettings
 
 _SCRIPT, _FUZZY, _SEMANTIC, _TRANSLATION = map(STAGES.index, ("script", "fuzzy", "semantic", "translation"))
 
@@ -60,6 +63,8 @@ class CopypastaGrouper:
     embed
         What embeds texts for the semantic and translation stages, as `Classifier.embed`. Without it they take place
         only for posts that are given with their embeddings.
+    fuzzy
+        What makes the fuzzy stage; `narratrace.inference.copypasta.spread` has another one.
 
     Attributes
     ----------
@@ -100,9 +105,16 @@ class CopypastaGrouper:
     links_: pa.Table
     posts_: pa.Table
 
-    def __init__(self, settings: CopypastaSettings | None = None, *, embed: Embed | None = None) -> None:
+    def __init__(
+        self,
+        settings: CopypastaSettings | None = None,
+        *,
+        embed: Embed | None = None,
+        fuzzy: Callable[[FuzzySettings], FuzzyStage] = FuzzyStage,
+    ) -> None:
         self.settings = settings or default_settings()
         self.embed = embed
+        self._make_fuzzy = fuzzy
         self._start()
 
     def fit(self, posts: Posts, embeddings: Vectors | None = None) -> Self:
@@ -217,7 +229,7 @@ class CopypastaGrouper:
         self._posts = POST_SCHEMA.empty_table()
         self._texts = Texts()
         self._text_of = np.zeros(0, dtype=np.int64)
-        self._fuzzy = FuzzyStage(self.settings.fuzzy)
+        self._fuzzy = self._make_fuzzy(self.settings.fuzzy)
         self._pairs = Pairs.none()
         self._semantic = SemanticStage(self.settings.semantic)
         self._star = np.zeros(0, dtype=np.int64)

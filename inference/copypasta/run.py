@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections import Counter
 from dataclasses import asdict
@@ -14,7 +15,18 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from narratrace.inference.archives.archive import Archive
-from narratrace.inference.archives.results import REJECTS, SETTINGS, SUMMARY, check_free, partial, writing
+from narratrace.inference.archives.ledger import Ledger
+from narratrace.inference.archives.results import (
+    LEDGER,
+    REJECTS,
+    SETTINGS,
+    SUMMARY,
+    UNFINISHED,
+    check_free,
+    discard,
+    partial,
+    writing,
+)
 from narratrace.inference.archives.writers import open_writer
 from narratrace.inference.coordination.coordination import CoordinationSummary, coordinate
 from narratrace.inference.coordination.graph import write_graph
@@ -22,8 +34,10 @@ from narratrace.inference.coordination.narratives import read_narratives
 from narratrace.inference.coordination.report import write_report
 from narratrace.inference.copypasta.grouper import CopypastaGrouper, GroupingSummary
 from narratrace.inference.copypasta.settings import default_settings
+from narratrace.inference.copypasta.spread import SpreadFuzzyStage
+from narratrace.inference.engine import NativeEngine
 from narratrace.inference.posts import POST_SCHEMA
-from narratrace.inference.scoring import mappings
+from narratrace.inference.scoring import mappings, run_of
 from narratrace.inference.summary import MappingUse
 from narratrace.model.settings import save_settings
 
@@ -32,6 +46,7 @@ if TYPE_CHECKING:
 
     from narratrace.inference.copypasta.semantic import Embed
     from narratrace.inference.copypasta.settings import GroupSettings
+    from narratrace.inference.engine import Engine
 
 TABLES = ("groups", "posts", "links", "accounts", "edges")
 """Each is a Parquet file. `CopypastaGrouper` describes the columns of the first three, `Coordination` those of the
@@ -61,10 +76,14 @@ def group_archive(
     settings: GroupSettings | None = None,
     *,
     embed: Embed | None = None,
+    engine: Engine | None = None,
     overwrite: bool = False,
     on_progress: Callable[[str, float], None] | None = None,
 ) -> GroupingRunSummary:
     """Find the copypasta of an archive.
+
+    The fuzzy stage works in units that are recorded in a ledger in ``.unfinished`` below `out`: stopped at whatever
+    moment and called again with the same arguments, the run does not repeat those that are done.
 
     Parameters
     ----------
@@ -78,6 +97,8 @@ def group_archive(
         When two posts are the same and accounts tied; the defaults if None.
     embed
         What embeds texts, as `Classifier.embed`, for the semantic and translation stages; None leaves them out.
+    engine
+        What carries the units of the fuzzy stage out; here, if None.
     overwrite
         Whether results that are in `out` already may be replaced.
     on_progress
@@ -109,7 +130,11 @@ def group_archive(
             tell("Reading", batch.bytes_read / max(archive.size, 1))
     tell("Grouping", 0.0)
     settings = settings or default_settings()
-    grouper = CopypastaGrouper(settings, embed=embed).fit(pa.Table.from_batches(batches, POST_SCHEMA))
+    run = run_of(archive, "", settings)
+    with contextlib.closing(Ledger(out / UNFINISHED / LEDGER, run, over=overwrite)) as ledger:
+        fuzzy = functools.partial(SpreadFuzzyStage, engine=engine or NativeEngine(), ledger=ledger, on_progress=tell)
+        grouper = CopypastaGrouper(settings, embed=embed, fuzzy=fuzzy)
+        grouper.fit(pa.Table.from_batches(batches, POST_SCHEMA))
     tell("Tying accounts", 0.0)
     narratives = read_narratives(archive)
     tied = coordinate(grouper.posts_, grouper.groups_, settings.coordination, narratives)
@@ -139,6 +164,7 @@ def group_archive(
         named = [f"{table}.{suffix}" for table in TABLES for suffix in suffixes]
         for name in (*named, *GRAPHS, REPORT, REJECTS, SETTINGS, SUMMARY):
             partial(out / name).replace(out / name)
+        discard(out)
     return summary
 
 

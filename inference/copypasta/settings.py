@@ -52,6 +52,11 @@ class GroupSettings(CopypastaSettings):
     """How `narratrace group` works: when posts are the same, and when accounts are tied."""
 
     csv: bool = Field(description="Whether the tables are written as CSV too, for spreadsheets.")
+    engine: str = Field(
+        default="native",
+        description="What looks for fuzzy copies: native (this machine), ray (the Ray cluster that it belongs to) or "
+        "ray://HOST:PORT.",
+    )
     coordination: CoordinationSettings
 
 
