@@ -76,5 +76,5 @@ def hydrate(labels: Path, posts: Iterable[tuple[str, str | None]], out: Path) ->
             lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     if lines:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("".join(lines), encoding="utf-8", newline="\n")
+        out.write_text("".join(lines), encoding="utf-8", errors="backslashreplace", newline="\n")
     return Hydrated(len(lines), len(rows) - len(lines))

@@ -128,6 +128,7 @@ def parse(row: Row, taxonomy: Taxonomy, columns: ColumnSettings) -> LabelledPost
     text = field(row, columns.text)
     if not isinstance(text, str) or not text.strip():
         return Fault("empty text", "the text is empty")
+    text = text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold halves of surrogate pairs
     stance = field(row, columns.stance)
     if stance == "":
         stance = None
@@ -149,15 +150,16 @@ def parse(row: Row, taxonomy: Taxonomy, columns: ColumnSettings) -> LabelledPost
 
 
 def field(row: Row, name: str | None) -> Any:
-    """Value of a column, None where the row has none; a dot leads into a nested field, as in ``user.id``."""
+    """Value of a column, None where the row has none, or NaN; a dot leads into a nested field, as in ``user.id``."""
     if name is None:
         return None
     at: Any = row.fields
     if name in at:
-        return at[name]
-    for part in name.split("."):
-        at = at.get(part) if isinstance(at, Mapping) else None
-    return at
+        at = at[name]
+    else:
+        for part in name.split("."):
+            at = at.get(part) if isinstance(at, Mapping) else None
+    return None if isinstance(at, float) and math.isnan(at) else at
 
 
 def _check_columns(source: str | Path, rows: Sequence[Row], taxonomy: Taxonomy, columns: ColumnSettings) -> None:
@@ -212,7 +214,7 @@ def _unknown_label(name: str, taxonomy: Taxonomy) -> str:
 
 def _names(value: Any, columns: ColumnSettings) -> tuple[str, ...] | None:
     """Names in a list or in a delimited string; None where there is no value."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None:
         return None
     parts = value if isinstance(value, list | tuple) else str(value).split(columns.delimiter)
     names = (str(part).strip() for part in parts)
@@ -221,7 +223,7 @@ def _names(value: Any, columns: ColumnSettings) -> tuple[str, ...] | None:
 
 def _cell(value: Any) -> bool | Literal["neither"] | None:
     """Read the cell of a narrative's own column; None where it is not known."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value == "":
         return None
     said = str(value).strip().lower()
     return True if said in _TRUE else False if said in _FALSE else "neither"

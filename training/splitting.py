@@ -74,7 +74,8 @@ def split_files(
     for part, path in enumerate(targets.values()):
         chosen = (row for row, at in zip(rows, assigned, strict=True) if at == part)
         lines = (json.dumps(row.fields, ensure_ascii=False, default=str) + "\n" for row in chosen)
-        path.write_text("".join(lines), encoding="utf-8", newline="\n")
+        # Half of a surrogate pair, which is no UTF-8, stays the JSON escape that it was.
+        path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace", newline="\n")
     record = {
         "sources": {source: fingerprint(source) for source in sources},
         "taxonomy": f"{taxonomy.id}@{taxonomy.version}",

@@ -8,10 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from narratrace.model.errors import InputError
+from narratrace.model.language import LANGUAGES
 from narratrace.model.taxonomy import Taxonomy
-from narratrace.training.labelled import LabelledPost, label_matrix, read_labelled, stance_indices, tie_groups
+from narratrace.training.labelled import (
+    Fault,
+    LabelledPost,
+    label_matrix,
+    parse,
+    read_labelled,
+    stance_indices,
+    tie_groups,
+)
+from narratrace.training.rows import Row
+from narratrace.training.settings import COLUMNS
 
 Read = Callable[..., list[LabelledPost]]
 
@@ -80,6 +93,28 @@ def test_a_fault_names_file_and_line(read: Read, line: dict[str, Any] | str, wha
         read(post("fine"), line)
     assert what in str(error.value)
     assert "\n" not in str(error.value)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(st.characters(), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=4,
+)
+FIELDS = ("text", "labels", "stance", "lang", "unknown", "account_id", "group", "id", "from")
+
+
+@settings(deadline=None)
+@given(fields=st.dictionaries(st.sampled_from(FIELDS), anything | st.sampled_from(["A", "C", "police_heroes", "*"])))
+def test_whatever_a_row_holds_it_is_a_post_or_has_a_fault(taxonomy: Taxonomy, fields: dict[str, Any]) -> None:
+    found = parse(Row("row", fields), taxonomy, COLUMNS)
+    if isinstance(found, Fault):
+        assert found.message
+        return
+    assert found.text.strip()
+    assert found.language in LANGUAGES
+    assert {*found.labels} <= {*taxonomy.narrative_ids} - {*found.unknown}
+    assert found.stance in (None, "A") or not found.labels
+    found.text.encode()  # no half of a surrogate pair
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, taxonomy: Taxonomy) -> None:

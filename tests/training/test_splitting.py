@@ -66,6 +66,14 @@ def test_a_faulty_row_is_named_and_nothing_is_written(source: str, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_half_a_surrogate_pair_stays_what_it_was(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    path = tmp_path / "posts.jsonl"
+    lines = [f'{{"text": "{chr(0xAC00 + number) * 4}\\ud83d", "labels": []}}' for number in range(6)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    split_files([str(path)], taxonomy, COLUMNS, {"a": 0.5, "b": 0.5}, tmp_path / "out", seed=0)
+    assert all(row["text"].endswith("\ud83d") for row in (*read(tmp_path / "out", "a"), *read(tmp_path / "out", "b")))
+
+
 def test_mapped_columns_keep_their_names(tmp_path: Path, taxonomy: Taxonomy) -> None:
     path = tmp_path / "posts.csv"
     rows = "".join(f"{chr(0xAC00 + number) * 4},{number % 2}\n" for number in range(20))
