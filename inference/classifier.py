@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.model.artefact import TOKENIZER, WIDE, Artefact, ThresholdSet
-from narratrace.model.backends import ForwardPass, open_backend
+from narratrace.model.backends import ForwardPass, default_backend, open_backend
 from narratrace.model.errors import ArtefactError, SettingsError
 from narratrace.model.language import identify
 from narratrace.model.scores import Logits, decide, score
@@ -94,8 +94,9 @@ class Classifier:
             )
         if self.thresholds == "precision" and artefact.manifest.promised is None:
             raise ArtefactError(f"The artefact {artefact.id} promises no precision: use its thresholds f1.")
+        self.backend = backend or default_backend()
+        self._backend = open_backend(artefact, self.backend, threads)
         self._how: dict[str, Any] = {"backend": backend, "threads": threads, "thresholds": thresholds}
-        self._backend = open_backend(artefact, backend, threads)
         self._tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
         self._wide = Wide.load(artefact.file(WIDE), len(STANCES))
 

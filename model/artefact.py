@@ -126,6 +126,15 @@ class PromisedThresholds(StrictModel):
         return promise.threshold if promise else None
 
 
+class LearntFrom(StrictModel):
+    """The posts that an artefact learnt from, for its card."""
+
+    description: str = Field(description="What they are and who labelled them.")
+    posts: int = Field(ge=0, description="How many there are.")
+    synthetic: int = Field(ge=0, description="How many of these count in no threshold and no figure.")
+    folds: int = Field(ge=2, description="Folds of the cross-validation behind calibration and thresholds.")
+
+
 class Manifest(StrictModel):
     """Content of ``manifest.json``."""
 
@@ -141,6 +150,7 @@ class Manifest(StrictModel):
         description="Languages that it was trained for; posts in others get scores but no labels."
     )
     max_tokens: int = Field(gt=2, description="Tokens that are read at once; longer posts are read in windows.")
+    learnt_from: LearntFrom | None = Field(default=None, description="What it learnt from; null: see its card.")
     calibration: dict[str, Calibration]
     stance_calibration: StanceCalibration
     advances: float = Field(

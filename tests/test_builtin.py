@@ -1,6 +1,6 @@
 """The artefact that ships: whole, consistent with the shipped taxonomy, and of use on the example archive.
 
-The bounds are guards against shipping a broken artefact; how good it is, benchmarks/classifier/quality.py measures.
+The bounds are guards against shipping a broken artefact; how good it is, ``narratrace evaluate`` measures.
 """
 
 from __future__ import annotations

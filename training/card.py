@@ -1,97 +1,232 @@
-"""The card: what an artefact is for, what it was made from and how well it does, in Markdown."""
+"""The card: what an artefact is for, what it was made from and how well it does, in Markdown.
+
+Training writes it into the artefact, an evaluation beside its report, both from figures of one kind.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from narratrace.model.taxonomy import Taxonomy
-from narratrace.training.metrics import SUPPORT
-from narratrace.training.settings import TrainingSettings
+from narratrace.model.artefact import Manifest, PromisedThresholds
+from narratrace.model.taxonomy import STANCE_NAMES, Taxonomy
+from narratrace.training.metrics import CONFIDENCE, HEADLINES, NOT_ADVANCING, SUPPORT, headline, shown
 
-_TEMPLATE = """\
-# {title}
+Figures = Mapping[str, Any]
 
-A narratrace artefact: it says which of {count} narratives a post advances, and whether the post advances, reports or
-counters them.
+_INTENDED = """\
+It says which of {count} narratives a post *advances*, and whether the post advances, reports or counters them.
 
-**For** triage and research: finding posts and campaigns that a person then reads. **Not for** deciding what is true,
-who wrote a post or for whom, or for removing a post or an account on its word alone.
+**For** triage and research: finding posts and campaigns that a person then reads; following narratives over time.
 
-## Made from
+**Not for**
 
-{description}
-
-- {train} posts to learn from, {synthetic} of them synthetic.
-- Languages: {languages}. Posts in other languages get scores but no labels.
-- Reads {max_tokens} tokens at once; longer posts in overlapping windows.
-
-## Measured
-
-Thresholds and calibration come from {folds}-fold cross-validation over groups of related posts; no figure below is on
-posts that a threshold was chosen on, except the column of the cross-validation. Macro averages count narratives with
-at least {support} positives. A false flag is a label on a post that advances nothing.
-
-{summary}
-
-## By narrative
-
-F1 at the threshold, and in brackets the number of posts that advance the narrative.
-
-{table}
-"""
+- deciding what is true: a label says what a text advances, never that it is false;
+- attribution: a label says nothing about who wrote a post, or for whom;
+- removing a post or an account on its word alone: it is no sole ground for that."""
 
 
-def write_card(
-    path: Path, taxonomy: Taxonomy, settings: TrainingSettings, posts: int, synthetic: int, metrics: dict[str, Any]
-) -> None:
-    """Write the card of an artefact whose ``metrics`` are, for each set, as :func:`metrics.measure` gives them."""
-    sets = list(metrics)
-    heads = {name: name.replace("_", " ") for name in sets}
-    false_flags = [
-        [f"false flags on posts that {verb}", *(_share(metrics[name]["false_flags"].get(stance)) for name in sets)]
-        for stance, verb in (("R", "report"), ("C", "counter"), ("N", "have nothing to do with it"))
+def render_card(manifest: Manifest, taxonomy: Taxonomy, sets: Mapping[str, Figures], **more: Any) -> str:
+    """Render the card of an artefact.
+
+    Parameters
+    ----------
+    manifest
+        Of the artefact; its id and files are not shown, as the card is among the files.
+    taxonomy
+        The narratives.
+    sets
+        For each set of posts ``rows``, what :func:`~narratrace.training.metrics.measure` gave of the artefact and,
+        after it, of baselines; ``languages``, the artefact's by language; and if there are any ``flips`` by change,
+        and ``tied``, the number of posts with a related post among those that were learnt from.
+    **more
+        If there are any, ``thresholds``, ``leakage`` and ``environment`` of an evaluation.
+    """
+    own = {name: next(iter(figures["rows"].values())) for name, figures in sets.items()}
+    parts = [
+        f"# {taxonomy.title}",
+        "A narratrace artefact. " + _INTENDED.format(count=len(taxonomy.narratives)),
+        "## Made from",
+        *_made_from(manifest),
+        "## Measured",
+        *_measured(more.get("thresholds", "f1"), sets),
+        "### By language",
+        "Posts, macro F1 (a dash: no narrative has enough positives), stance accuracy, and false flags on posts of "
+        "each other stance.",
+        *(_by_language(name, figures["languages"]) for name, figures in sets.items()),
+        "### By narrative",
+        "Precision / recall / F1, average precision, calibration error, and in brackets the posts that advance it.",
+        _by_narrative(manifest.narratives, own),
+        *_thresholds(manifest),
+        *_flips(sets),
+        *_leakage(more.get("leakage")),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(manifest, sets, own)),
+        *_hardware(more.get("environment")),
     ]
-    summary = [
-        ["posts", *(str(metrics[name]["posts"]) for name in sets)],
-        ["of these, with an account or copy among the posts learnt from", *(_tied(metrics[name]) for name in sets)],
-        ["macro F1", *(f"{metrics[name]['macro_f1']:.2f}" for name in sets)],
-        ["macro average precision", *(f"{metrics[name]['macro_average_precision']:.2f}" for name in sets)],
-        ["stance accuracy", *(f"{metrics[name]['stance_accuracy']:.2f}" for name in sets)],
-        *false_flags,
+    return "\n\n".join(parts) + "\n"
+
+
+def _made_from(manifest: Manifest) -> Iterator[str]:
+    facts = [f"Encoder: {manifest.base.name} ({manifest.base.licence or 'licence: see its page'})."]
+    if learnt := manifest.learnt_from:
+        yield learnt.description
+        facts += [
+            f"{learnt.posts} posts to learn from, {learnt.synthetic} of them synthetic.",
+            f"Calibration and thresholds: {learnt.folds}-fold cross-validation over groups of related posts.",
+        ]
+    facts += [
+        f"Languages: {', '.join(manifest.languages)}. Posts in others get scores but no labels.",
+        f"Reads {manifest.max_tokens} tokens at once; longer posts in overlapping windows.",
     ]
-    rows = [[narrative, *(_cell(metrics[name], narrative) for name in sets)] for narrative in taxonomy.narrative_ids]
-    path.write_text(
-        _TEMPLATE.format(
-            title=taxonomy.title,
-            count=len(taxonomy.narratives),
-            description=settings.data.description,
-            train=posts,
-            synthetic=synthetic,
-            languages=", ".join(settings.data.languages),
-            max_tokens=settings.max_tokens,
-            folds=settings.thresholds.folds,
-            support=SUPPORT,
-            summary=_table(["", *heads.values()], summary),
-            table=_table(["narrative", *heads.values()], rows),
-        ),
-        encoding="utf-8",
+    yield "\n".join(f"- {fact}" for fact in facts)
+
+
+def _measured(thresholds: str, sets: Mapping[str, Figures]) -> Iterator[str]:
+    yield (
+        f"At the thresholds `{thresholds}`. No figure is on posts that a threshold was chosen on, except those of the "
+        f"cross-validation. Macro averages are over narratives with at least {SUPPORT} positives. A false flag is any "
+        f"label on a post that advances nothing. In brackets: {CONFIDENCE:.0%} bootstrap intervals over groups of "
+        "related posts."
+    )
+    for name, figures in sets.items():
+        rows = figures["rows"]
+        first = next(iter(rows.values()))
+        tied = figures.get("tied")
+        related = "" if tied is None else f", {tied} of them with an account or copy among the posts learnt from"
+        yield f"**{_title(name)}**: {first['posts']} posts{related}; {first['counted']} narratives in the averages."
+        yield _table(
+            ["", *HEADLINES.values()],
+            [[row, *(headline(measured, key) for key in HEADLINES)] for row, measured in rows.items()],
+        )
+
+
+def _by_language(name: str, languages: Mapping[str, Figures]) -> str:
+    return _table(
+        [_title(name), "posts", "macro F1", "stance", *(f"{STANCE_NAMES[stance]}" for stance in NOT_ADVANCING)],
+        [
+            [
+                language,
+                str(measured["posts"]),
+                shown(measured["macro_f1"]),
+                shown(measured["stance_accuracy"]),
+                *(shown(measured["false_flags"][stance], percent=True) for stance in NOT_ADVANCING),
+            ]
+            for language, measured in languages.items()
+        ],
     )
 
 
-def _tied(metrics: dict[str, Any]) -> str:
-    return str(metrics.get("tied", 0))
+def _by_narrative(narratives: Sequence[str], own: Mapping[str, Figures]) -> str:
+    def cell(one: Figures) -> str:
+        three = " / ".join(shown(one[key]) for key in ("precision", "recall", "f1"))
+        return f"{three}, {shown(one['average_precision'])}, {shown(one['calibration_error'])} ({one['support']})"
+
+    rows = [[name, *(cell(measured["narratives"][name]) for measured in own.values())] for name in narratives]
+    return _table(["narrative", *map(_title, own)], rows)
 
 
-def _cell(metrics: dict[str, Any], narrative: str) -> str:
-    one = metrics["narratives"][narrative]
-    return f"{one['f1']:.2f} ({one['support']})"
+def _thresholds(manifest: Manifest) -> Iterator[str]:
+    yield "## Thresholds"
+    yield (
+        f"A post gets labels only where the probability of the stance *advances* is at least {manifest.advances:.2f}. "
+        "Behind this gate a narrative is a label from its threshold on."
+    )
+    promised = manifest.promised
+    if promised:
+        yield (
+            f"`f1`: the best F1. `precision`: precision at least {promised.precision:.2f} with confidence "
+            f"{promised.confidence:.2f} for each threshold by itself, by Learn-then-Test (Angelopoulos et al. 2021) "
+            "with one vote for each group of related held-out posts. *review*: these posts support none, and what "
+            "the best F1 would label is left to a person. In brackets: the groups with a label there (or where the "
+            "test ended), and the share of their labels that is right."
+        )
+    languages = manifest.languages if promised else ()
+    yield _table(
+        ["narrative", "f1", *languages],
+        [
+            [name, shown(manifest.thresholds[name].default), *(_promise(promised, name, one) for one in languages)]
+            for name in manifest.narratives
+        ],
+    )
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+def _promise(promised: PromisedThresholds | None, narrative: str, language: str) -> str:
+    one = promised.narratives[narrative].get(language) if promised else None
+    if one is None:
+        return "review"
+    return f"{'review' if one.threshold is None else f'{one.threshold:g}'} ({one.groups}; {shown(one.precision)})"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _flips(sets: Mapping[str, Figures]) -> Iterator[str]:
+    changed = {name: figures["flips"] for name, figures in sets.items() if figures.get("flips")}
+    if not changed:
+        return
+    yield "## When only the form changes"
+    yield "Share of the posts that a change alters whose labels / stance change with it; neither should."
+
+    def cell(flips: Mapping[str, Any], what: str) -> str:
+        return " / ".join(shown(flips[what][which], percent=True) for which in ("labels", "stance"))
+
+    whats = dict.fromkeys(what for flips in changed.values() for what in flips)
+    rows = [[what, *(cell(flips, what) for flips in changed.values())] for what in whats]
+    yield _table(["", *map(_title, changed)], rows)
+
+
+def _leakage(leakage: Mapping[str, Figures] | None) -> Iterator[str]:
+    if not leakage:
+        return
+    yield "## What related posts would pretend"
+    yield (
+        "TF-IDF in cross-validation on the posts learnt from, once with related posts kept together and once dealt at "
+        "random, as accounts and copies leak from one part into the other:"
+    )
+    yield _table(
+        ["", *HEADLINES.values()],
+        [[name, *(headline(measured, key) for key in HEADLINES)] for name, measured in leakage.items()],
+    )
+
+
+def _limits(manifest: Manifest, sets: Mapping[str, Figures], own: Mapping[str, Figures]) -> Iterator[str]:
+    yield "Its narratives are of one campaign. The same words in another dispute may be labelled wrongly."
+    yield (
+        "Scores are probabilities on posts like those it was calibrated on, of which many advance a narrative. In an "
+        "archive where few do, they are too high, and fewer of the labels are right."
+    )
+    yield "Labels agree with those who annotated, and inherit their mistakes."
+    for name, measured in own.items():
+        rare = [one for one, found in measured["narratives"].items() if found["support"] < SUPPORT]
+        if rare:
+            yield f"Too rare to measure in {_title(name)}: {', '.join(f'`{one}`' for one in rare)}."
+    if promised := manifest.promised:
+        cells = [one.threshold for languages in promised.narratives.values() for one in languages.values()]
+        kept = sum(threshold is not None for threshold in cells)
+        yield f"A precision is promised for {kept} of {len(cells)} narratives by language; the others are for review."
+    for name, figures in sets.items():
+        if tied := figures.get("tied"):
+            share = tied / own[name]["posts"]
+            yield (
+                f"Of {_title(name)}, {share:.0%} of the posts share an account or copy with what it learnt from: on "
+                "other accounts it does less well."
+            )
+
+
+def _hardware(environment: Mapping[str, Any] | None) -> Iterator[str]:
+    if not environment:
+        return
+    yield "## Measured on"
+    packages = ("narratrace", "onnxruntime", "torch", "scikit-learn")
+    versions = ", ".join(f"{one} {environment['packages'][one]}" for one in packages)
+    gpus = ", ".join(environment["gpus"]) or "none"
+    yield (
+        f"{environment['processor']}, {environment['cores']} cores; GPU: {gpus}; Python {environment['python']}; "
+        f"{versions}."
+    )
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").replace("|", "/")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])

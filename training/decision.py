@@ -13,7 +13,8 @@ from narratrace.model.scores import ADVANCES, Logits, Scores, calibrate
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.model.text import normalise
 from narratrace.training.calibration import fit_calibration, fit_stance_calibration
-from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices, tie_groups
+from narratrace.training.folds import related_groups
+from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
 from narratrace.training.promise import promise_precision
 from narratrace.training.settings import ThresholdSettings
 from narratrace.training.thresholds import Thresholds, choose_thresholds
@@ -64,7 +65,7 @@ def fit_decision(
     deep, wide
         Out-of-fold logits of the posts.
     posts
-        Labelled posts. Those that share a tie have one vote on what is promised.
+        Labelled posts. Related ones have one vote on what is promised.
     taxonomy
         The narratives.
     languages
@@ -78,7 +79,7 @@ def fit_decision(
     scores = calibrate(deep, wide, calibration, stance_calibration)
     thresholds = choose_thresholds(scores, labels, known, stances, settings.smoothing, settings.false_flags)
     passed = np.where((scores.stances[:, ADVANCES] >= thresholds.advances)[:, None], scores.narratives, 0)
-    groups = tie_groups(posts)
+    groups = related_groups(posts)
     # As they will be told in use, not as the labelled set has them.
     told = np.array([identify(normalise(post.text).text) for post in posts])
 

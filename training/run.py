@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 
 from narratrace.model.artefact import (
     CARD,
+    FORMAT,
     ONNX_FILES,
     TAXONOMY,
     WIDE,
     Artefact,
     Base,
+    LearntFrom,
+    Manifest,
     hash_file,
     save_artefact,
 )
@@ -34,12 +38,13 @@ from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.bases import open_base
-from narratrace.training.card import write_card
+from narratrace.training.card import render_card
 from narratrace.training.curves import write_curves
 from narratrace.training.decision import fit_decision
 from narratrace.training.environment import describe_environment
-from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
-from narratrace.training.metrics import measure
+from narratrace.training.folds import related_groups
+from narratrace.training.labelled import LabelledPost
+from narratrace.training.metrics import Answers, Truth, measure, measure_languages
 from narratrace.training.rows import fingerprint
 from narratrace.training.run_posts import RunPosts, deal, read_posts
 from narratrace.training.settings import TrainingSettings
@@ -100,28 +105,51 @@ def train(
     wide = fit_wide(posts.learnt, taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
+    learnt_from = {tie for post in posts.learnt for tie in post.ties}
+
     def figures(of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
         scores = decision.scores(deep, wide)
-        return measure(
-            taxonomy.narrative_ids,
-            scores.narratives,
-            decision.thresholds.flag(scores),
-            label_matrix(of, taxonomy),
-            known_matrix(of, taxonomy),
-            scores.stances.argmax(axis=1),
-            stance_indices(of),
-        )
-
-    learnt_from = {tie for post in posts.learnt for tie in post.ties}
+        answers, truth = Answers.of(scores, decision.thresholds.flag(scores)), Truth.of(of, taxonomy)
+        languages = [post.language for post in of]
+        at = answers, truth, related_groups(of)
+        return {
+            "rows": {"narratrace, torch": measure(taxonomy.narrative_ids, *at)},
+            "languages": measure_languages(taxonomy.narrative_ids, languages, *at),
+        }
 
     def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
         texts = [normalise(post.text).text for post in dev]
         tied = sum(not learnt_from.isdisjoint(post.ties) for post in dev)
         return figures(dev, infer(network, tokenizer, texts), wide.run(texts)) | {"tied": tied}
 
-    metrics: dict[str, Any] = {
+    sets: dict[str, Any] = {
         "cross_validation": figures(posts.measured, *held_out),
         **{name: on_dev(dev) for name, dev in posts.dev.items()},
+    }
+    metrics = {
+        name: found["rows"]["narratrace, torch"] | {"tied": found.get("tied", 0)} for name, found in sets.items()
+    }
+    fields: dict[str, Any] = {
+        "narratrace": version("narratrace"),
+        "base": Base(name=base.name, licence=base.licence, vocabulary=base.vocabulary),
+        "taxonomy": f"{taxonomy.id}@{taxonomy.version}",
+        "narratives": taxonomy.narrative_ids,
+        "stances": STANCES,
+        "languages": settings.data.languages,
+        "max_tokens": settings.max_tokens,
+        "learnt_from": LearntFrom(
+            description=settings.data.description,
+            posts=len(posts.learnt),
+            synthetic=len(posts.synthetic),
+            folds=settings.thresholds.folds,
+        ),
+        "calibration": dict(zip(taxonomy.narrative_ids, decision.calibration, strict=True)),
+        "stance_calibration": decision.stance_calibration,
+        "advances": decision.thresholds.advances,
+        "thresholds": decision.of_f1(taxonomy.narrative_ids),
+        "promised": decision.promised,
+        "default_thresholds": settings.thresholds.default,
+        "metrics": metrics,
     }
 
     def fill(folder: Path) -> None:
@@ -134,33 +162,10 @@ def train(
             full = folder / ONNX_FILES["onnx"] if settings.full_precision else Path(scratch) / "model.onnx"
             export_onnx(network, full)
             quantise(full, int8)
-        write_card(
-            folder / CARD,
-            taxonomy,
-            settings,
-            len(posts.learnt),
-            len(posts.synthetic),
-            metrics,
-        )
+        draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC), files={}, **fields)
+        (folder / CARD).write_text(render_card(draft, taxonomy, sets), encoding="utf-8")
 
-    artefact = save_artefact(
-        out / "artefact",
-        fill,
-        narratrace=version("narratrace"),
-        base=Base(name=base.name, licence=base.licence, vocabulary=base.vocabulary),
-        taxonomy=f"{taxonomy.id}@{taxonomy.version}",
-        narratives=taxonomy.narrative_ids,
-        stances=STANCES,
-        languages=settings.data.languages,
-        max_tokens=settings.max_tokens,
-        calibration=dict(zip(taxonomy.narrative_ids, decision.calibration, strict=True)),
-        stance_calibration=decision.stance_calibration,
-        advances=decision.thresholds.advances,
-        thresholds=decision.of_f1(taxonomy.narrative_ids),
-        promised=decision.promised,
-        default_thresholds=settings.thresholds.default,
-        metrics=metrics,
-    )
+    artefact = save_artefact(out / "artefact", fill, **fields)
     return artefact, metrics
 
 

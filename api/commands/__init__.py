@@ -11,6 +11,7 @@ import typer
 from narratrace.commands.backend import app as backend
 from narratrace.commands.base import app as base
 from narratrace.commands.data import app as data
+from narratrace.commands.evaluate import evaluate
 from narratrace.commands.extend import extend
 from narratrace.commands.group import group
 from narratrace.commands.info import info
@@ -35,6 +36,7 @@ app.command(rich_help_panel="Posts")(info)
 app.command(rich_help_panel="Models")(train)
 app.command(rich_help_panel="Models")(extend)
 app.add_typer(data, name="data", rich_help_panel="Models")
+app.command(rich_help_panel="Models")(evaluate)
 app.add_typer(base, name="base", rich_help_panel="Models")
 app.add_typer(backend, name="backend", rich_help_panel="Models")
 

@@ -54,7 +54,7 @@ def info(
     for name in sets:
         figures.add_column(name.replace("_", " "), justify="right")
     for row, key in (("posts", "posts"), ("macro F1", "macro_f1"), ("stance accuracy", "stance_accuracy")):
-        figures.add_row(row, *(str(manifest.metrics[name][key]) for name in sets))
+        figures.add_row(row, *(_shown(manifest.metrics[name][key]) for name in sets))
     for stance, who in (("R", "reports"), ("C", "counters"), ("N", "none of these themes")):
         shares = (manifest.metrics[name]["false_flags"].get(stance) for name in sets)
         figures.add_row(f"false flags: {who}", *("-" if share is None else f"{share:.1%}" for share in shares))
@@ -72,8 +72,15 @@ def info(
         narratives.add_row(
             narrative,
             "review" if threshold is None else f"{threshold:.2f}",
-            *(f"{one['f1']:.2f} ({one['support']})" if one else "-" for one in each),
+            *(f"{_shown(one['f1'])} ({one['support']})" if one else "-" for one in each),
         )
     console.print()
     console.print(narratives)
     console.print(f"\nThe whole card: {escape(str(opened.path / CARD))}", soft_wrap=True)
+
+
+def _shown(figure: float | None) -> str:
+    """A count, a share, or a dash where there was nothing to measure."""
+    if figure is None:
+        return "-"
+    return f"{figure:.2f}" if isinstance(figure, float) else str(figure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -209,3 +210,34 @@ def test_the_module_is_the_command(tiny_artefact: Artefact) -> None:
     done = subprocess.run(command, input=b"x\n", capture_output=True, env=environment, check=False)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
     assert b"Traceback" not in done.stderr
+
+
+def test_evaluate_measures_and_writes_a_report(
+    narratrace: Command, tiny_artefact: Artefact, labelled: list[dict[str, object]], tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        rows = [json.dumps(post, ensure_ascii=False) for post in labelled[:8]]
+        (tmp_path / name / "dev.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    first, second = tmp_path / "first" / "dev.jsonl", tmp_path / "second" / "dev.jsonl"
+    out = tmp_path / "out"
+    ended = narratrace("evaluate", tiny_artefact.path, f"mine={first}", second, "-o", out)
+    assert ended.code == 0
+    assert "mine: 8 posts" in ended.out
+    assert "dev: 8 posts" in ended.out
+    assert "stance accuracy" in ended.out
+    assert sorted(path.name for path in out.iterdir()) == ["card.md", "evaluation.html", "evaluation.json"]
+
+    again = narratrace("evaluate", tiny_artefact.path, first, "-o", out)
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    assert "--overwrite" in again.err
+    for words, says in (
+        ((tiny_artefact.path, first, second), "first=|Two sets are called 'dev'"),
+        ((tiny_artefact.path,), "no labelled posts"),
+        ((tmp_path, first), "artefact"),
+        ((tiny_artefact.path, tmp_path / "none.jsonl"), "none.jsonl"),
+    ):
+        ended = narratrace("evaluate", *words, "-o", tmp_path / "other")
+        assert (ended.code, ended.out) == (2, "")
+        assert re.search(says, ended.err)
+    assert not (tmp_path / "other").exists()

@@ -1,0 +1,1 @@
+"""How well an artefact does on labelled posts, beside baselines and with what it gets wrong."""
