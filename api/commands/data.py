@@ -76,7 +76,7 @@ def check(
     from rich.console import Console
 
     from narratrace.commands.check_display import show
-    from narratrace.model.errors import MissingExtraError
+    from narratrace.model.errors import InputError, MissingExtraError
     from narratrace.model.taxonomy import Taxonomy
 
     try:
@@ -86,6 +86,9 @@ def check(
         raise MissingExtraError("train", "Checking labelled posts") from error
 
     known = Taxonomy.load(taxonomy)
+    for path in (json_file, html_file):
+        if path and not path.parent.is_dir():
+            raise InputError(f"There is no folder {path.parent} for the report: make it first.")
     with Console(stderr=True, highlight=False).status("Reading") as status:
         report = run(parse_splits(sources), known, parse_maps(maps), on_stage=status.update)
     show(report, Console(highlight=False))

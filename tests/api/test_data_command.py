@@ -65,6 +65,12 @@ def test_check_reports_on_the_terminal_as_a_page_and_as_json(data: Data, posts: 
     assert "<h1>Check of labelled posts</h1>" in page.read_text(encoding="utf-8")
 
 
+def test_check_says_at_once_that_the_report_has_no_folder(data: Data, posts: Path, tmp_path: Path) -> None:
+    ending = data("check", posts, *TAXONOMY, *MAPS, "--json", tmp_path / "none" / "check.json")
+    assert (ending.code, ending.out) == (2, "")
+    assert "There is no folder" in ending.err
+
+
 def test_check_ends_with_1_on_errors_and_shows_posts_as_they_are(data: Data, posts: Path) -> None:
     first = posts.read_text(encoding="utf-8").splitlines()[1]
     with posts.open("a", encoding="utf-8") as file:
