@@ -174,6 +174,8 @@ def _check_columns(source: str | Path, rows: Sequence[Row], taxonomy: Taxonomy, 
         # A default name is no demand: most sets have only some of these, and a run's resolved settings name them all.
         if column not in (None, ColumnSettings.model_fields[name].default):
             wanted[name] = [column]
+    if columns.group != COLUMNS.group:
+        wanted["group"] = list(columns.group)
     read = [row for row in rows if not row.fault]
     for name, needed in wanted.items():
         for column in needed:

@@ -185,10 +185,11 @@ def test_columns_may_be_nested_and_languages_named_otherwise(tmp_path: Path, tax
     assert set(posts[0].ties) & set(posts[1].ties) == {"account:x"}
 
 
-@pytest.mark.parametrize("name", ["account", "language", "stance", "id", "source"])
+@pytest.mark.parametrize("name", ["account", "group", "language", "stance", "id", "source"])
 def test_a_column_that_is_asked_for_has_to_be_there(name: str, tmp_path: Path, taxonomy: Taxonomy) -> None:
+    columns = ColumnSettings.model_validate({name: ["wrong"] if name == "group" else "wrong"})
     with pytest.raises(InputError, match=f"no column 'wrong' for the {name}; its columns are text, labels"):
-        read_labelled(write_jsonl(tmp_path / "posts"), taxonomy, ColumnSettings.model_validate({name: "wrong"}))
+        read_labelled(write_jsonl(tmp_path / "posts"), taxonomy, columns)
 
 
 @pytest.mark.parametrize(
