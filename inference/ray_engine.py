@@ -55,7 +55,11 @@ class RayEngine:
                 f"No Ray cluster answers at '{address}': start one with 'ray start --head', or check the address."
             ) from error
         gpus = 1 if gpu and ray.cluster_resources().get("GPU", 0) else 0
-        self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, num_returns="streaming")(_carry_out)
+        # Ray's client server does not pass on steps one by one.
+        self._streams = "://" not in address
+        task = _carry_out if self._streams else _carry_out_whole
+        returns: Any = "streaming" if self._streams else 1
+        self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, num_returns=returns)(task)
 
     def __enter__(self) -> Self:
         """Give the engine, to be closed at the end."""
@@ -66,7 +70,7 @@ class RayEngine:
         self._ray.shutdown()
 
     def run(self, work: Work, units: Sequence[str]) -> Iterator[tuple[str, Said]]:
-        """Carry out every unit; yield each step as soon as it is finished.
+        """Carry out every unit; yield each step as soon as it is finished, or from outside, each unit.
 
         Raises
         ------
@@ -76,17 +80,20 @@ class RayEngine:
         ray = self._ray
         carried, here, ours = ray.put(work), str(Path.cwd()), version("narratrace")
         kind = type(work).__name__
-        streams = {self._task.options(name=f"{kind} {unit}").remote(carried, unit, here, ours): unit for unit in units}
-        while streams:
-            [stream], _ = ray.wait(list(streams), num_returns=1, fetch_local=False)
+        left = {self._task.options(name=f"{kind} {unit}").remote(carried, unit, here, ours): unit for unit in units}
+        while left:
+            [ready], _ = ray.wait(list(left), num_returns=1, fetch_local=False)
             try:
-                yield ray.get(next(stream))
+                steps = [ray.get(next(ready))] if self._streams else ray.get(ready)
             except StopIteration:
-                del streams[stream]
+                steps = []
             except ray.exceptions.RayTaskError as error:
-                raise _told(error, kind, streams[stream]) from error
+                raise _told(error, kind, left[ready]) from error
             except ray.exceptions.RayError as error:
-                raise _lost(error, kind, streams[stream]) from error
+                raise _lost(error, kind, left[ready]) from error
+            yield from steps
+            if not (self._streams and steps):
+                del left[ready]
 
 
 def _carry_out(work: Work, unit: str, folder: str, wanted: str) -> Iterator[tuple[str, Said]]:
@@ -99,6 +106,10 @@ def _carry_out(work: Work, unit: str, folder: str, wanted: str) -> Iterator[tupl
     except OSError as error:
         raise InputError(f"A machine of the cluster does not see {folder}: start from a shared folder.") from error
     yield from work(unit)
+
+
+def _carry_out_whole(work: Work, unit: str, folder: str, wanted: str) -> list[tuple[str, Said]]:
+    return list(_carry_out(work, unit, folder, wanted))
 
 
 def _told(error: Any, kind: str, unit: str) -> NarratraceError:

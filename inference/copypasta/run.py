@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict
@@ -32,9 +33,11 @@ from narratrace.inference.coordination.coordination import CoordinationSummary, 
 from narratrace.inference.coordination.graph import write_graph
 from narratrace.inference.coordination.narratives import read_narratives
 from narratrace.inference.coordination.report import write_report
+from narratrace.inference.copypasta.embedding import SpreadEmbed
 from narratrace.inference.copypasta.grouper import CopypastaGrouper, GroupingSummary
 from narratrace.inference.copypasta.settings import default_settings
 from narratrace.inference.copypasta.spread import SpreadFuzzyStage
+from narratrace.inference.copypasta.units import Units
 from narratrace.inference.engine import NativeEngine
 from narratrace.inference.posts import POST_SCHEMA
 from narratrace.inference.scoring import mappings, run_of
@@ -82,8 +85,8 @@ def group_archive(
 ) -> GroupingRunSummary:
     """Find the copypasta of an archive.
 
-    The fuzzy stage works in units that are recorded in a ledger in ``.unfinished`` below `out`: stopped at whatever
-    moment and called again with the same arguments, the run does not repeat those that are done.
+    The fuzzy stage and the embedding work in units, recorded in a ledger in ``.unfinished`` below `out`: stopped at
+    whatever moment and called again with the same arguments, the run does not repeat those that are done.
 
     Parameters
     ----------
@@ -98,7 +101,7 @@ def group_archive(
     embed
         What embeds texts, as `Classifier.embed`, for the semantic and translation stages; None leaves them out.
     engine
-        What carries the units of the fuzzy stage out; here, if None.
+        What carries the units out; here, if None.
     overwrite
         Whether results that are in `out` already may be replaced.
     on_progress
@@ -130,10 +133,16 @@ def group_archive(
             tell("Reading", batch.bytes_read / max(archive.size, 1))
     tell("Grouping", 0.0)
     settings = settings or default_settings()
-    run = run_of(archive, "", settings)
+    # The vector of one text stands for what embeds the others.
+    artefact = hashlib.sha256(embed(["?"]).tobytes()).hexdigest()[:12] if embed else ""
+    run = run_of(archive, artefact, settings)
     with contextlib.closing(Ledger(out / UNFINISHED / LEDGER, run, over=overwrite)) as ledger:
-        fuzzy = functools.partial(SpreadFuzzyStage, engine=engine or NativeEngine(), ledger=ledger, on_progress=tell)
-        grouper = CopypastaGrouper(settings, embed=embed, fuzzy=fuzzy)
+        units = Units(engine or NativeEngine(), ledger, tell)
+        grouper = CopypastaGrouper(
+            settings,
+            embed=SpreadEmbed(embed, units) if embed else None,
+            fuzzy=functools.partial(SpreadFuzzyStage, units=units),
+        )
         grouper.fit(pa.Table.from_batches(batches, POST_SCHEMA))
     tell("Tying accounts", 0.0)
     narratives = read_narratives(archive)

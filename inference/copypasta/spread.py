@@ -20,18 +20,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from narratrace.inference.archives.ledger import Ledger, replacing
 from narratrace.inference.copypasta.candidates import KeyIndex
 from narratrace.inference.copypasta.fuzzy import FuzzyStage, likely_pairs, link_similarity
 from narratrace.inference.copypasta.shingles import SKETCH, Shingles, distinct, sketch
 from narratrace.inference.copypasta.stars import Pairs
+from narratrace.inference.copypasta.units import load, numbered, write, write_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from narratrace.inference.copypasta.settings import FuzzySettings
-    from narratrace.inference.engine import Engine, Said, Work
+    from narratrace.inference.copypasta.units import Units
+    from narratrace.inference.engine import Said
 
 UNIT = 2**16
 """Texts, or pairs, of a unit; partitions have the keys of about as many texts."""
@@ -44,28 +45,14 @@ class SpreadFuzzyStage(FuzzyStage):
     ----------
     settings
         When two texts are linked.
-    engine
+    units
         What carries the units out.
-    ledger
-        Where it is recorded which are done. The files go beside it; all machines of the engine see that folder under
-        the same path.
-    on_progress
-        Called with what is being done and which share of it is done, 0 to 1.
     """
 
-    def __init__(
-        self,
-        settings: FuzzySettings,
-        *,
-        engine: Engine,
-        ledger: Ledger,
-        on_progress: Callable[[str, float], None],
-    ) -> None:
+    def __init__(self, settings: FuzzySettings, units: Units) -> None:
         super().__init__(settings)
-        self._engine = engine
-        self._ledger = ledger
-        self._folder = ledger.path.parent
-        self._tell = on_progress
+        self._units = units
+        self._folder = units.folder
         self._unit = UNIT
         self._asked = 0
 
@@ -86,10 +73,10 @@ class SpreadFuzzyStage(FuzzyStage):
         units = max(math.ceil(len(texts) / self._unit), 1)
         for number in range(units):
             part = nodes.slice(number * self._unit, self._unit).combine_chunks()
-            _write(self._folder / "nodes" / f"{number}.arrow", nodes.schema, part.to_batches())
-        self._do("Sketching", SketchNodes(self._folder, self._unit, units), units)
-        self._do("Pairing", PairNodes(self._folder, self._unit), units)
-        found = [_load(path)["pair"].to_numpy() for path in _numbered(self._folder / "pairs")]
+            write(self._folder / "nodes" / f"{number}.arrow", nodes.schema, part.to_batches())
+        self._units.do("Sketching", SketchNodes(self._folder, self._unit, units), units)
+        self._units.do("Pairing", PairNodes(self._folder, self._unit), units)
+        found = [load(path)["pair"].to_numpy() for path in numbered(self._folder / "pairs")]
         seen = distinct(np.concatenate(found))
         a, b = seen >> 32, seen & 0xFFFFFFFF
         similarity = self.verify(texts, shingles, a, b)
@@ -107,17 +94,11 @@ class SpreadFuzzyStage(FuzzyStage):
         units = math.ceil(len(a) / self._unit)
         for number in range(units):
             part = slice(number * self._unit, (number + 1) * self._unit)
-            _write_columns(folder / "asked" / f"{number}.arrow", a=a[part], b=b[part])
-        self._do(f"Verifying {self._asked}", VerifyPairs(self._folder, folder.name, self._unit, self._settings), units)
-        return np.concatenate([_load(path)["similarity"].to_numpy() for path in _numbered(folder / "found")])
-
-    def _do(self, step: str, work: Work, units: int) -> None:
-        """Carry out what an earlier run, that was stopped, left to do."""
-        parts = self._ledger.parts(step)
-        left = [str(unit) for unit in range(units) if str(unit) not in parts]
-        for done, (unit, said) in enumerate(self._engine.run(work, left), units - len(left) + 1):
-            self._ledger.add(f"{step} {unit}", said)
-            self._tell(step, done / units)
+            write_columns(folder / "asked" / f"{number}.arrow", a=a[part], b=b[part])
+        self._units.do(
+            f"Verifying {self._asked}", VerifyPairs(self._folder, folder.name, self._unit, self._settings), units
+        )
+        return np.concatenate([load(path)["similarity"].to_numpy() for path in numbered(folder / "found")])
 
 
 @dataclass(frozen=True)
@@ -133,17 +114,17 @@ class SketchNodes:
 
     def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
         """Sketch some nodes."""
-        nodes = _load(self.folder / "nodes" / f"{unit}.arrow")
+        nodes = load(self.folder / "nodes" / f"{unit}.arrow")
         made = sketch(_shingles(nodes))
         kind = pa.binary(2 * SKETCH)
         sketches = pa.FixedSizeBinaryArray.from_buffers(kind, len(made.values), [None, pa.py_buffer(made.values)])
-        _write_columns(self.folder / "sketches" / f"{unit}.arrow", sketch=sketches)
+        write_columns(self.folder / "sketches" / f"{unit}.arrow", sketch=sketches)
         kept = ~nodes["is_short"].to_numpy()[made.rows]
         keys, rows = made.keys[kept], made.rows[kept] + np.int32(int(unit) * self.unit)
         part = keys % np.uint64(self.partitions)
         split = [np.flatnonzero(part == number) for number in range(self.partitions)]
         batches = [pa.record_batch({"key": keys[at], "row": rows[at]}) for at in split]
-        _write(self.folder / "keys" / f"{unit}.arrow", batches[0].schema, batches)
+        write(self.folder / "keys" / f"{unit}.arrow", batches[0].schema, batches)
         yield unit, {}
 
 
@@ -157,7 +138,7 @@ class PairNodes:
     def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
         """Pair the nodes that share a key of the partition."""
         parts = []
-        for path in _numbered(self.folder / "keys"):
+        for path in numbered(self.folder / "keys"):
             with path.open("rb") as file:
                 parts.append(pa.ipc.open_file(file).get_batch(int(unit)))
         keys = pa.Table.from_batches(parts)
@@ -170,7 +151,7 @@ class PairNodes:
         seen = distinct(np.concatenate([*found, np.zeros(0, dtype=np.int64)]))
         # Rows rise with places: what is the smaller here is so everywhere.
         seen = (rows[seen >> 32].astype(np.int64) << 32) | rows[seen & 0xFFFFFFFF]
-        _write_columns(self.folder / "pairs" / f"{unit}.arrow", pair=seen)
+        write_columns(self.folder / "pairs" / f"{unit}.arrow", pair=seen)
         yield unit, {}
 
 
@@ -185,13 +166,13 @@ class VerifyPairs:
 
     def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
         """Compare some pairs."""
-        asked = _load(self.folder / self.name / "asked" / f"{unit}.arrow")
+        asked = load(self.folder / self.name / "asked" / f"{unit}.arrow")
         a, b = asked["a"].to_numpy(), asked["b"].to_numpy()
         rows = np.unique(np.concatenate([a, b]))
         nodes = _take(self.folder / "nodes", rows, self.unit)
         a, b = np.searchsorted(rows, a), np.searchsorted(rows, b)
         similarity = link_similarity(nodes["text"].to_pylist(), _shingles(nodes), a, b, self.settings)
-        _write_columns(self.folder / self.name / "found" / f"{unit}.arrow", similarity=similarity)
+        write_columns(self.folder / self.name / "found" / f"{unit}.arrow", similarity=similarity)
         yield unit, {}
 
 
@@ -205,30 +186,10 @@ def _shingles(nodes: pa.Table) -> Shingles:
 
 def _take(folder: Path, rows: NDArray[Any], unit: int, columns: list[str] | None = None) -> pa.Table:
     """Look rows, which rise, up in files of so many each."""
-    files = [(_load(path).select(columns) if columns else _load(path)) for path in _numbered(folder)]
+    files = [(load(path).select(columns) if columns else load(path)) for path in numbered(folder)]
     ends = np.searchsorted(rows, np.arange(len(files) + 1) * unit)
     parts = [
         table.take(rows[ends[number] : ends[number + 1]].astype(np.int64) - number * unit)
         for number, table in enumerate(files)
     ]
     return pa.concat_tables(parts)
-
-
-def _numbered(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.arrow"), key=lambda path: int(path.stem))
-
-
-def _load(path: Path) -> pa.Table:
-    """Map a file: what is looked at costs memory, not what lies there."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-
-
-def _write_columns(path: Path, **columns: Any) -> None:
-    batch = pa.record_batch(columns)
-    _write(path, batch.schema, [batch])
-
-
-def _write(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> None:
-    with replacing(path) as scratch, scratch.open("wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)

@@ -16,7 +16,7 @@ import pytest
 
 from narratrace.inference.archives import shards
 from narratrace.inference.classifier import Classifier
-from narratrace.inference.copypasta import spread
+from narratrace.inference.copypasta import embedding, spread
 from narratrace.inference.copypasta.run import TABLES, group_archive
 from narratrace.inference.engine import open_engine
 from narratrace.inference.scoring import ScoringSettings, score_archive
@@ -116,14 +116,15 @@ def test_a_cluster_finds_what_one_machine_finds(
     monkeypatch.setattr(shards, "GROUP_BYTES", 1)
     monkeypatch.setattr(shards, "PARTITION_BYTES", 2**14)
     monkeypatch.setattr(spread, "UNIT", 64)
+    monkeypatch.setattr(embedding, "UNIT", 64)
     settings = ScoringSettings(threads=1, shard_size=64, window=16)
     monkeypatch.chdir(tmp_path)
     score_archive(["archive"], "here", tiny_classifier, settings)
-    group_archive(["archive"], "groups_here")
+    group_archive(["archive"], "groups_here", embed=tiny_classifier.embed)
     with open_engine("ray") as engine:
         with kill_one("ray::ScoreTexts") as killed:
             score_archive(["archive"], "there", tiny_classifier, settings, engine=engine)
-        group_archive(["archive"], "groups_there", engine=engine)
+        group_archive(["archive"], "groups_there", embed=tiny_classifier.embed, engine=engine)
 
     assert killed
     tables = ["scores.parquet"], [f"{table}.parquet" for table in TABLES]

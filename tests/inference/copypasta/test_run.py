@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -55,10 +56,12 @@ def test_posts_can_be_embedded_on_the_way(archive: Path, tmp_path: Path) -> None
 
     def embed(texts: list[str]) -> object:
         asked.extend(texts)
-        raise InputError("far enough")
+        if MESSAGE in texts:
+            raise InputError("far enough")
+        return np.ones((len(texts), 1), dtype=np.float32)
 
     path = tmp_path / "text.jsonl"
     path.write_text(json.dumps({"text": MESSAGE}) + "\n", encoding="utf-8")
     with pytest.raises(InputError, match="far enough"):
         group_archive([path], tmp_path / "out", embed=embed)
-    assert asked == [MESSAGE]
+    assert MESSAGE in asked

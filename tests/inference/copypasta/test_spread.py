@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from narratrace.inference.archives.ledger import Ledger, Run
 from narratrace.inference.copypasta import spread
 from narratrace.inference.copypasta.grouper import CopypastaGrouper
-from narratrace.inference.copypasta.settings import FuzzySettings
 from narratrace.inference.copypasta.spread import SpreadFuzzyStage
+from narratrace.inference.copypasta.units import Units
 from narratrace.inference.engine import NativeEngine, Said, Work
 
 RUN = Run(narratrace="0", artefact="", settings={}, inputs=())
@@ -34,11 +35,9 @@ class Watched(NativeEngine):
 def group(posts: Sequence[str], folder: Path, engine: NativeEngine) -> CopypastaGrouper:
     ledger = Ledger(folder / "ledger.jsonl", RUN)
 
-    def stage(settings: FuzzySettings) -> SpreadFuzzyStage:
-        return SpreadFuzzyStage(settings, engine=engine, ledger=ledger, on_progress=lambda doing, done: None)
-
+    units = Units(engine, ledger, on_progress=lambda doing, done: None)
     try:
-        return CopypastaGrouper(fuzzy=stage).fit(posts)
+        return CopypastaGrouper(fuzzy=partial(SpreadFuzzyStage, units=units)).fit(posts)
     finally:
         ledger.close()
 
