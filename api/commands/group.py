@@ -168,7 +168,7 @@ def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
     tied = summary.coordination
     console.print(
         f"{tied.tied:,} of {tied.accounts:,} accounts posted the same text as another; {tied.repeated:,} pairs of them "
-        f"repeatedly, in {tied.clusters:,} clusters.",
+        f"repeatedly, in {tied.clusters:,} cluster{'' if tied.clusters == 1 else 's'}.",
         soft_wrap=True,
     )
     console.print(

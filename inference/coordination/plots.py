@@ -154,7 +154,7 @@ def _lay_out(graph: nx.Graph[str]) -> dict[str, tuple[float, float]]:
     import networkx as nx
 
     components = sorted(nx.connected_components(graph), key=lambda nodes: (-len(nodes), min(nodes)))
-    width = 2.6 * math.sqrt(sum((math.sqrt(len(nodes)) + 0.4) ** 2 for nodes in components))
+    width = 3.4 * math.sqrt(sum((math.sqrt(len(nodes)) + 0.4) ** 2 for nodes in components))
     places: dict[str, tuple[float, float]] = {}
     x = y = depth = 0.0
     for nodes in components:
