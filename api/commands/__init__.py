@@ -10,6 +10,7 @@ import typer
 
 from narratrace.commands.backend import app as backend
 from narratrace.commands.base import app as base
+from narratrace.commands.benchmark import benchmark
 from narratrace.commands.data import app as data
 from narratrace.commands.evaluate import evaluate
 from narratrace.commands.extend import extend
@@ -37,6 +38,7 @@ app.command(rich_help_panel="Models")(train)
 app.command(rich_help_panel="Models")(extend)
 app.add_typer(data, name="data", rich_help_panel="Models")
 app.command(rich_help_panel="Models")(evaluate)
+app.command(rich_help_panel="Models")(benchmark)
 app.add_typer(base, name="base", rich_help_panel="Models")
 app.add_typer(backend, name="backend", rich_help_panel="Models")
 

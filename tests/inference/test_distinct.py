@@ -32,7 +32,7 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize(("distinct", "texts"), [("normalised", 8), ("exact", 12)])
+@pytest.mark.parametrize(("distinct", "texts"), [("normalised", 9), ("exact", 12)])
 def test_scores_are_those_of_each_row_by_itself(
     tiny_classifier: Classifier, tmp_path: Path, distinct: str, texts: int
 ) -> None:
