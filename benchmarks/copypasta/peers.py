@@ -97,8 +97,9 @@ def tf_idf(texts: list[str], threshold: float) -> np.ndarray:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectors = TfidfVectorizer(analyzer="char", ngram_range=(2, 3)).fit_transform(texts)
-    left, right = np.nonzero(np.triu((vectors @ vectors.T).toarray() >= threshold, 1))
-    return joined(texts, zip(left, right, strict=True))
+    cosine = (vectors @ vectors.T).tocoo()
+    kept = (cosine.data >= threshold) & (cosine.row < cosine.col)
+    return joined(texts, zip(cosine.row[kept], cosine.col[kept], strict=True))
 
 
 def coordination_toolkit(texts: list[str], threshold: float) -> np.ndarray:
@@ -180,10 +181,10 @@ def retsim(texts: list[str]) -> np.ndarray:
 
 
 LEXICAL_PEERS = {
-    "datasketch MinHash": Peer(datasketch_minhash, (0.3, 0.4, 0.5, 0.7)),
-    "rensa MinHash": Peer(rensa_minhash, (0.3, 0.4, 0.5, 0.7)),
-    "near-dupes": Peer(near_dupes, (0.3, 0.4, 0.5, 0.7)),
-    "TF-IDF cosine": Peer(tf_idf, (0.35, 0.45, 0.55, 0.65)),
+    "datasketch MinHash": Peer(datasketch_minhash, (0.2, 0.25, 0.3, 0.4, 0.5)),
+    "rensa MinHash": Peer(rensa_minhash, (0.2, 0.25, 0.3, 0.4, 0.5)),
+    "near-dupes": Peer(near_dupes, (0.2, 0.25, 0.3, 0.4, 0.5)),
+    "TF-IDF cosine": Peer(tf_idf, (0.35, 0.4, 0.45, 0.5, 0.55)),
 }
 SLOW_PEERS = {"coordination-network-toolkit": Peer(coordination_toolkit, (0.6, 0.7))}
 

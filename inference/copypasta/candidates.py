@@ -20,14 +20,18 @@ SMALL_BUCKET = 16
 HUBS = 3
 """Hubs of a larger bucket."""
 _PAIRS_AT_ONCE = 2**20
+_SHARD_BITS = 4
+_SHARDS = 2**_SHARD_BITS
 
 
 class KeyIndex:
-    """Keys of rows, kept sorted, to which rows can be added."""
+    """Keys of rows, kept sorted, to which rows can be added.
+
+    The keys, which are hashes, lie in shards by their first bits, so that no step needs room for all of them at once.
+    """
 
     def __init__(self) -> None:
-        self._keys = np.zeros(0, dtype=np.uint64)
-        self._rows = np.zeros(0, dtype=np.int32)
+        self._shards = [_Shard() for _ in range(_SHARDS)]
 
     def add(
         self, keys: NDArray[np.uint64], rows: NDArray[np.int32], priority: NDArray[np.uint64], first_new: int
@@ -46,15 +50,10 @@ class KeyIndex:
         Yields
         ------
         tuple of two arrays
-            Rows of each pair, the smaller priority first. A pair may come several times.
+            Rows of each pair. A pair may come several times.
         """
-        order = np.lexsort((priority[rows], keys))  # within a key by priority
-        added, rows = keys[order], rows[order]
-        old_keys, old_rows = self._keys, self._rows
-        at = np.searchsorted(old_keys, added, "right")
-        self._keys, self._rows = np.insert(old_keys, at, added), np.insert(old_rows, at, rows)
-        touched_keys, touched_rows = self._touched(added, priority) if len(old_keys) else (self._keys, self._rows)
-        yield from _pairs(touched_keys, touched_rows, first_new)
+        for shard, mine in zip(self._shards, _by_shard(keys), strict=True):
+            yield from shard.add(keys[mine], rows[mine], priority, first_new)
 
     def find(self, keys: NDArray[np.uint64], queries: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Find the rows that share keys with others, which are not added.
@@ -69,22 +68,52 @@ class KeyIndex:
         queries, rows
             Pairs of a query and a row of the index, each pair once; of a large bucket, some rows only.
         """
+        found = [
+            shard.find(keys[mine], queries[mine]) for shard, mine in zip(self._shards, _by_shard(keys), strict=True)
+        ]
+        pairs = distinct(np.concatenate(found))
+        return pairs >> 32, pairs & 0xFFFFFFFF
+
+
+class _Shard:
+    """Part of the keys, sorted."""
+
+    def __init__(self) -> None:
+        self._keys = np.zeros(0, dtype=np.uint64)
+        self._rows = np.zeros(0, dtype=np.int32)
+
+    def add(
+        self, keys: NDArray[np.uint64], rows: NDArray[np.int32], priority: NDArray[np.uint64], first_new: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        order = np.lexsort((priority[rows], keys))  # within a key by priority
+        added, rows = keys[order], rows[order]
+        old_keys, old_rows = self._keys, self._rows
+        at = np.searchsorted(old_keys, added, "right")
+        self._keys, self._rows = np.insert(old_keys, at, added), np.insert(old_rows, at, rows)
+        touched_keys, touched_rows = self._touched(added, priority) if len(old_keys) else (self._keys, self._rows)
+        yield from _pairs(touched_keys, touched_rows, first_new)
+
+    def find(self, keys: NDArray[np.uint64], queries: NDArray[np.int32]) -> NDArray[np.int64]:
         first = np.searchsorted(self._keys, keys, "left")
         count = np.minimum(np.searchsorted(self._keys, keys, "right") - first, SMALL_BUCKET)
         places = np.repeat(first, count) + _within(count)
-        pairs = distinct((np.repeat(queries, count).astype(np.int64) << 32) | self._rows[places])
-        return pairs >> 32, pairs & 0xFFFFFFFF
+        return (np.repeat(queries, count).astype(np.int64) << 32) | self._rows[places]
 
     def _touched(
         self, added: NDArray[np.uint64], priority: NDArray[np.uint64]
     ) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-        keys = np.unique(added)
+        keys = distinct(added)
         first = np.searchsorted(self._keys, keys, "left")
         count = np.searchsorted(self._keys, keys, "right") - first
         places = np.repeat(first, count) + _within(count)
         keys, rows = self._keys[places], self._rows[places]
         order = np.lexsort((priority[rows], keys))
         return keys[order], rows[order]
+
+
+def _by_shard(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.bool_]]:
+    for shard in range(_SHARDS):
+        yield keys >> np.uint64(64 - _SHARD_BITS) == shard
 
 
 def _pairs(

@@ -17,7 +17,7 @@ from narratrace.inference.copypasta.intake import Posts, to_table
 from narratrace.inference.copypasta.numbering import choose_representatives, number_groups
 from narratrace.inference.copypasta.semantic import Embed, SemanticStage, is_translation, link_cosine
 from narratrace.inference.copypasta.settings import CopypastaSettings, default_settings
-from narratrace.inference.copypasta.shingles import shingle
+from narratrace.inference.copypasta.shingles import distinct, shingle
 from narratrace.inference.copypasta.similarity import containment, edit_similarity
 from narratrace.inference.copypasta.stars import Pairs, components, find_stars
 from narratrace.inference.copypasta.texts import Texts
@@ -152,7 +152,7 @@ class CopypastaGrouper:
         self._text_of = np.append(self._text_of, new)
         node = texts.node_of[texts.normalised_of[self._text_of]]
         weight = np.bincount(node, minlength=len(texts.lexical))
-        touched = np.unique(texts.node_of[texts.normalised_of[new]])
+        touched = distinct(texts.node_of[texts.normalised_of[new]])
         is_short = texts.shingles.information < self.settings.min_information
         self._pairs = self._pairs.plus(self._fuzzy.add(texts.lexical, texts.shingles, texts.priority, is_short))
         self._find_stars(weight, touched, before)
@@ -313,7 +313,7 @@ class CopypastaGrouper:
         asked = shingle(lexical)
         query, node = self._fuzzy.candidates(asked)
         kept = (self._node_label[node] >= 0) & (asked.information[query] >= self.settings.min_information)
-        pairs = np.unique((query[kept] << 32) | self._star[node[kept]])
+        pairs = distinct((query[kept] << 32) | self._star[node[kept]])
         query, star = pairs >> 32, pairs & 0xFFFFFFFF
         stars, place = np.unique(star, return_inverse=True)
         texts = [self._texts.lexical[each] for each in stars.tolist()] + lexical

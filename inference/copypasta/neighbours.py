@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from narratrace.inference.copypasta.shingles import distinct
+
 EXACT = 20_000
 """Rows up to which all pairs are compared."""
 MOST_NEIGHBOURS = 16
@@ -55,7 +57,7 @@ def find_neighbours(
         for low in range(0, len(new), _BLOCK):
             asked = new[low : low + _BLOCK]
             found.append(_near(vectors, asked, cell, least))
-    pairs = np.unique(np.concatenate(found))
+    pairs = distinct(np.concatenate(found))
     return pairs >> 32, pairs & 0xFFFFFFFF
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.inference.copypasta.neighbours import MOST_NEIGHBOURS, Vectors, find_neighbours
+from narratrace.inference.copypasta.shingles import distinct
 from narratrace.inference.copypasta.similarity import containment, edit_similarity
 from narratrace.inference.copypasta.stars import Pairs
 
@@ -64,7 +65,7 @@ class SemanticStage:
         """
         a, b = star[self._candidates]
         kept = (a != b) & np.isin(a, self._nodes) & np.isin(b, self._nodes)
-        both = np.unique((np.minimum(a, b)[kept] << 32) | np.maximum(a, b)[kept])
+        both = distinct((np.minimum(a, b)[kept] << 32) | np.maximum(a, b)[kept])
         a, b = both >> 32, both & 0xFFFFFFFF
         similarity = self.verify(a, b, texts)
         return Pairs(a, b, similarity).where(similarity > 0)

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from narratrace.inference.copypasta.shingles import distinct
+
 FULL_ROUNDS = 4
 """Rounds in which a representative is compared with its whole component."""
 
@@ -93,7 +95,7 @@ def find_stars(
     similarity = np.ones(n, dtype=np.float32)
     rounds = 0
     while len(pairs.a):
-        rows, (a, b) = np.unique(np.concatenate([pairs.a, pairs.b])), (pairs.a, pairs.b)
+        rows, (a, b) = distinct(np.concatenate([pairs.a, pairs.b])), (pairs.a, pairs.b)
         a, b = np.searchsorted(rows, a), np.searchsorted(rows, b)
         component = components(len(rows), a, b)
         degree = np.bincount(np.concatenate([a, b]), minlength=len(rows))
