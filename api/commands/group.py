@@ -171,9 +171,9 @@ def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
         f"repeatedly, in {tied.clusters:,} cluster{'' if tied.clusters == 1 else 's'}.",
         soft_wrap=True,
     )
-    console.print(
+    tested = (
         f"{tied.close_groups:,} of {tied.tested_groups:,} groups and {tied.close_accounts:,} of "
-        f"{tied.tested_accounts:,} accounts whose times can be tested came closer together than chance explains.",
-        soft_wrap=True,
+        f"{tied.tested_accounts:,} accounts whose times can be tested came closer together than chance explains."
     )
+    console.print(tested if tied.tested_groups else "No group has times that can be tested.", soft_wrap=True)
     console.print(f"Report: {escape(printable(out))}/report.html", soft_wrap=True)

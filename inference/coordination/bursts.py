@@ -9,6 +9,9 @@ account that 20 shuffles have matched is not shuffled on, and has p = 20 / shuff
 "Sequential Monte Carlo p-values", Biometrika 78). Over many groups or accounts, q is p adjusted after Benjamini and
 Hochberg (1995, "Controlling the false discovery rate", J. R. Stat. Soc. B 57).
 
+Groups of more than 4,000 copies are shuffled less often than the others, and so are their accounts, so that a campaign
+of 100,000 copies costs no more than others do.
+
 A group whose posts are their accounts' only ones of the day cannot be tested: its times cannot be shuffled.
 """
 
@@ -23,6 +26,10 @@ from narratrace.inference.coordination.copies import UNKNOWN, Copies
 
 ENOUGH = 20
 """Shuffles with as many close pairs after which a group or an account is not shuffled on."""
+FEWEST = 199
+"""Shuffles of even the largest group."""
+MOST_MOVES = 20_000_000
+"""Copies times shuffles of one group, beyond which it gets fewer shuffles: with 100,000 copies, 200."""
 _SHUFFLES_BETWEEN_CHECKS = 25
 _DAY = 86_400 * 10**6
 
@@ -59,7 +66,7 @@ def find_bursts(copies: Copies, window: float, shuffles: int, seed: int) -> tupl
     window
         How close in time counts as close, in seconds.
     shuffles
-        How often the times are shuffled, at most.
+        How often the times are shuffled, at most; of large groups and their accounts less often, by `MOST_MOVES`.
     seed
         Of the random numbers; the same copies and seed give the same p.
 
@@ -79,8 +86,13 @@ def find_bursts(copies: Copies, window: float, shuffles: int, seed: int) -> tupl
     can_move = np.bincount(copies.group[movable], minlength=len(copies.groups) + 1) > 0
     tested = shared & can_move[copies.group]
 
-    of_group = _Count(copies.group[tested], close[tested], len(copies.groups))
-    of_account = _Count(copies.account[tested], close[tested], len(copies.accounts))
+    # How many shuffles there will be depends on sizes alone, not on what shuffles show: that would spoil p.
+    sizes = np.bincount(copies.group[tested], minlength=len(copies.groups))
+    limit = np.clip(MOST_MOVES // np.maximum(sizes, 1), min(FEWEST, shuffles), shuffles)
+    limit_of_account = np.full(len(copies.accounts), shuffles)
+    np.minimum.at(limit_of_account, copies.account[tested], limit[copies.group[tested]])
+    of_group = _Count(copies.group[tested], close[tested], limit)
+    of_account = _Count(copies.account[tested], close[tested], limit_of_account)
     random = np.random.default_rng(seed)
     at = np.flatnonzero(tested)
     shuffler = _Shuffler(copies.time, stratum, at)
@@ -150,7 +162,9 @@ def _can_move(stratum: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[n
 class _Count:
     """Shuffles with at least as many close copies as there were, of each group or account."""
 
-    def __init__(self, units: NDArray[np.int64], close: NDArray[np.int64], number: int) -> None:
+    def __init__(self, units: NDArray[np.int64], close: NDArray[np.int64], limit: NDArray[np.int64]) -> None:
+        number = len(limit)
+        self._limit = limit
         self._observed = np.bincount(units, close, number).astype(np.int64)
         self.running = np.zeros(number, dtype=bool)
         self.running[units] = True
@@ -164,7 +178,7 @@ class _Count:
         self._draws += self.running
         self._sum += found * self.running
         self._matched += (found >= self._observed) & self.running
-        self.running &= self._matched < ENOUGH
+        self.running &= (self._matched < ENOUGH) & (self._draws < self._limit)
 
     def result(self) -> Burst:
         draws, matched = self._draws, self._matched

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from narratrace.inference.coordination import bursts
 from narratrace.inference.coordination.bursts import adjust, find_bursts
 from narratrace.inference.coordination.coordination import coordinate
 from narratrace.inference.coordination.copies import read_copies
@@ -184,6 +185,16 @@ def test_a_huge_group_gives_no_square_of_pairs(tables: Callable) -> None:
 def test_q_is_that_of_benjamini_and_hochberg() -> None:
     p = np.array([0.01, np.nan, 0.04, 0.03, 0.5])
     np.testing.assert_allclose(adjust(p), [0.04, np.nan, 0.16 / 3, 0.16 / 3, 0.5])
+
+
+def test_large_groups_are_shuffled_less_often(
+    simulate: Callable, tables: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bursts, "MOST_MOVES", 12 * 250)
+    copies = read_copies(tables(simulate(4, coordinated=12, independent=10, planted=1, popular=0))[0])
+    assert find_bursts(copies, 600, 999, 7)[0].p[0] == pytest.approx(1 / 251)
+    assert find_bursts(copies, 600, 99, 7)[0].p[0] == pytest.approx(1 / 100)
+    assert np.isnan(find_bursts(copies, 600, 0, 7)[0].p).all()
 
 
 def test_the_same_seed_gives_the_same_p(simulate: Callable, tables: Callable) -> None:
