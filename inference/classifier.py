@@ -176,7 +176,7 @@ class Classifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Say how to load the classifier again, in a process that it is sent to."""
-        return partial(type(self).load, self.artefact.path, **self._how), ()
+        return partial(type(self).load, self.artefact.path.resolve(), **self._how), ()
 
     def batch(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Score a table of posts, column by column: the call for archives, servers and distributed engines.

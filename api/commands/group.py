@@ -12,7 +12,6 @@ from narratrace.commands.score import ENGINE_HELP
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from narratrace.inference.classifier import Classifier
     from narratrace.inference.copypasta.run import GroupingRunSummary
 
 
@@ -100,7 +99,7 @@ def group(
 
     On the Ray cluster that this machine belongs to, from a folder that all its machines share:
 
-        narratrace group scored -o groups --engine ray
+        narratrace group scored/scores.parquet -o groups --engine ray
     """
     from rich.console import Console
     from rich.markup import escape
@@ -109,6 +108,7 @@ def group(
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
     from narratrace.inference.archives.results import check_free
+    from narratrace.inference.classifier import Classifier
     from narratrace.inference.copypasta.run import group_archive
     from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS, GroupSettings
     from narratrace.inference.engine import open_engine

@@ -54,10 +54,7 @@ class FuzzyStage:
         kept = ~is_short[rows]
         for a, b in self._index.add(new.keys[kept], rows[kept], priority, first):
             likely.append(likely_pairs(self._sketches, a, b))
-        seen = distinct(np.concatenate(likely))
-        a, b = seen >> 32, seen & 0xFFFFFFFF
-        similarity = self.verify(texts, shingles, a, b)
-        return Pairs(a, b, similarity).where(similarity > 0)
+        return self._verified(texts, shingles, likely)
 
     def verify(
         self, texts: list[str], shingles: Shingles, a: NDArray[np.int64], b: NDArray[np.int64]
@@ -76,6 +73,13 @@ class FuzzyStage:
         """Find nodes that texts which are not added may belong to: pairs of a text's row and a node."""
         asked = sketch(shingles)
         return self._index.find(asked.keys, asked.rows)
+
+    def _verified(self, texts: list[str], shingles: Shingles, likely: list[NDArray[np.int64]]) -> Pairs:
+        """Put likely pairs together, which may come several times, and keep those that are verified."""
+        seen = distinct(np.concatenate(likely))
+        a, b = seen >> 32, seen & 0xFFFFFFFF
+        similarity = self.verify(texts, shingles, a, b)
+        return Pairs(a, b, similarity).where(similarity > 0)
 
 
 def likely_pairs(sketches: NDArray[np.uint16], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -77,10 +77,7 @@ class SpreadFuzzyStage(FuzzyStage):
         self._units.do("Sketching", SketchNodes(self._folder, self._unit, units), units)
         self._units.do("Pairing", PairNodes(self._folder, self._unit), units)
         found = [load(path)["pair"].to_numpy() for path in numbered(self._folder / "pairs")]
-        seen = distinct(np.concatenate(found))
-        a, b = seen >> 32, seen & 0xFFFFFFFF
-        similarity = self.verify(texts, shingles, a, b)
-        return Pairs(a, b, similarity).where(similarity > 0)
+        return self._verified(texts, shingles, found)
 
     def verify(
         self, texts: list[str], shingles: Shingles, a: NDArray[np.int64], b: NDArray[np.int64]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import shutil
 import subprocess
@@ -291,3 +292,12 @@ def test_inference_needs_no_extra(tiny_artefact: Artefact, posts: list[str], pre
     for one, other in zip(json.loads(scores), predictions, strict=False):
         assert list(one.values()) == pytest.approx(list(other.scores.values()), abs=1e-5)
     assert "pip install 'narratrace[train]'" in message
+
+
+def test_a_pickled_classifier_is_loaded_from_anywhere(
+    tiny_artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_artefact.path.parent)
+    sent = pickle.dumps(Classifier.load(Path(tiny_artefact.path.name), threads=1))
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(sent).artefact.id == tiny_artefact.id

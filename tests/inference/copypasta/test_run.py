@@ -47,8 +47,9 @@ def test_the_command_writes_groups_posts_links_and_rejects(archive: Path, tmp_pa
     assert not list(out.glob("*.partial*"))
     again = CliRunner().invoke(app, ["group", str(archive), "-o", str(out), *mapping])
     assert isinstance(again.exception, InputError)
-    kept = CliRunner().invoke(app, ["group", str(archive), "-o", str(out), *mapping, "--overwrite", "--no-semantic"])
-    assert kept.exit_code == 0, kept.output
+    for semantic in ("--no-semantic", "--semantic"):
+        kept = CliRunner().invoke(app, ["group", str(archive), "-o", str(out), *mapping, "--overwrite", semantic])
+        assert kept.exit_code == 0, kept.output
 
 
 def test_posts_can_be_embedded_on_the_way(archive: Path, tmp_path: Path) -> None:
