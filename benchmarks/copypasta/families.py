@@ -40,6 +40,11 @@ class Collection:
             ]
         )
 
+    def only(self, kinds: Sequence[str]) -> Collection:
+        """Keep the posts of some kinds."""
+        kept = np.flatnonzero(self.where(kinds)).tolist()
+        return Collection(*([column[row] for row in kept] for column in (self.texts, self.kinds, self.families)))
+
     def where(self, kinds: Sequence[str]) -> np.ndarray:
         """Tell which posts are of some kinds."""
         return np.isin(self.kinds, list(kinds))
