@@ -84,22 +84,25 @@ def train_all(
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     messages, stop = context.Queue(), context.Event()
-    with _stopping(stop):
+    with _listening() as asked_to_stop:
         if missing and settings.optimiser.frozen_layers and not (out / OFFSETS).is_file():
-            _prepare_states(settings, posts, out, jobs, on_progress, stop)
+            _prepare_states(settings, posts, out, jobs, on_progress, asked_to_stop)
         with ProcessPoolExecutor(jobs, context, _connect, (messages, stop)) as pool:
-            _follow([pool.submit(_train_one, settings, out, name) for name in missing], messages, stop, on_progress)
-    if stop.is_set():
+            futures = [pool.submit(_train_one, settings, out, name) for name in missing]
+            _follow(futures, messages, stop, on_progress, asked_to_stop)
+        stopped = asked_to_stop()
+    if stopped:
         raise StoppedError(f"Stopped. Checkpoints are in {out}: the same command goes on from there.")
     for name in (STATES, OFFSETS):
         (out / name).unlink(missing_ok=True)
 
 
 @contextmanager
-def _stopping(stop: Event) -> Iterator[None]:
-    """Within, the first Ctrl-C or TERM asks the trainings to stop; another one ends the run at once."""
+def _listening() -> Iterator[Callable[[], bool]]:
+    """Within, the first Ctrl-C or TERM is only remembered, and told when asked; another one ends the run at once."""
+    asked = False
     if threading.current_thread() is not threading.main_thread():  # where no signal can be caught
-        yield
+        yield lambda: asked
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -108,18 +111,25 @@ def _stopping(stop: Event) -> Iterator[None]:
             signal.signal(number, handler)
 
     def ask(*_: object) -> None:
-        stop.set()
+        nonlocal asked
+        asked = True
         restore()
 
     for number in before:
         signal.signal(number, ask)
     try:
-        yield
+        yield lambda: asked
     finally:
         restore()
 
 
-def _follow(futures: list[Future[None]], messages: Queue[tuple[str, Step]], stop: Event, on_progress: Progress) -> None:
+def _follow(
+    futures: list[Future[None]],
+    messages: Queue[tuple[str, Step]],
+    stop: Event,
+    on_progress: Progress,
+    asked_to_stop: Callable[[], bool],
+) -> None:
     """Wait until all trainings are done or stopped, and pass on how far they are."""
     steps: dict[str, Step] = {}
     running = set(futures)
@@ -132,7 +142,8 @@ def _follow(futures: list[Future[None]], messages: Queue[tuple[str, Step]], stop
                 break
             steps[name] = step
         on_progress(steps)
-        if stop.is_set():
+        if asked_to_stop():
+            stop.set()
             running = {future for future in running if not future.cancel()}
         for future in done:
             try:
@@ -150,10 +161,15 @@ def _follow(futures: list[Future[None]], messages: Queue[tuple[str, Step]], stop
 
 
 def _prepare_states(
-    settings: TrainingSettings, posts: RunPosts, out: Path, jobs: int, on_progress: Progress, stop: Event
+    settings: TrainingSettings,
+    posts: RunPosts,
+    out: Path,
+    jobs: int,
+    on_progress: Progress,
+    asked_to_stop: Callable[[], bool],
 ) -> None:
     def on_step(done: int, total: int) -> None:
-        if stop.is_set():
+        if asked_to_stop():
             raise StoppedError("Stopped while the frozen layers were computed: the same command starts with them.")
         on_progress({"frozen layers": Step(done, total)})
 

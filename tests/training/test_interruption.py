@@ -46,13 +46,19 @@ def test_told_to_stop_then_killed_it_goes_on_and_gives_the_same_artefact(
 ) -> None:
     out = tmp_path / "run"
 
+    over = threading.Event()
+
     def tell_to_stop() -> None:
-        wait_for_checkpoint(out, lambda: True)
-        os.kill(os.getpid(), signal.SIGTERM)
+        wait_for_checkpoint(out, lambda: not over.is_set())
+        if checkpoints(out):
+            os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=tell_to_stop, daemon=True).start()
-    with pytest.raises(StoppedError, match="same command"):
-        train(unhurried, out)
+    try:
+        with pytest.raises(StoppedError, match="same command"):
+            train(unhurried, out)
+    finally:
+        over.set()
     assert checkpoints(out)
     assert not (out / "artefact").exists()
 
