@@ -216,7 +216,8 @@ def _whole(network: Network, encoder: PreTrainedModel) -> Network:
     if network.encoder.config.num_hidden_layers == encoder.config.num_hidden_layers:
         return network
     restore_layers(encoder, network.encoder)
-    whole = Network(encoder.to(network.centre.device), network.narratives.out_features, network.stances.out_features)
+    with torch.random.fork_rng(devices=[]):  # or measuring in between would change what is drawn after it
+        whole = Network(encoder.to(network.centre.device), len(network.narratives.bias), len(network.stances.bias))
     whole.centre, whole.spread = network.centre, network.spread
     whole.narratives, whole.stances = network.narratives, network.stances
     return whole
