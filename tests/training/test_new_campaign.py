@@ -38,7 +38,7 @@ def test_it_is_balanced_and_held_out_by_theme(posts: dict[str, list[LabelledPost
 def test_it_trains(tiny_base: Path, tmp_path: Path) -> None:
     overrides = [f"taxonomy={FOLDER / 'taxonomy.yaml'}", f"data.train=[{FOLDER / 'train.jsonl'}]"]
     overrides += [f"data.dev={{verano: {FOLDER / 'dev.jsonl'}}}", f"base={tiny_base}", "optimiser.epochs=1"]
-    overrides += ["optimiser.frozen_layers=1"]
+    overrides += ["optimiser.frozen_layers=1"]  # the tiny encoder has two
     settings = load_settings(TrainingSettings, FOLDER / "training.yaml", [*overrides, "thresholds.folds=2"])
     artefact, metrics = train(settings, tmp_path / "run")
     assert artefact.taxonomy.id == "verano_bridge"
