@@ -32,7 +32,7 @@ def tokenizer(tiny_settings: TrainingSettings) -> PostTokenizer:
 
 
 def frozen(settings: TrainingSettings, layers: int = 1) -> TrainingSettings:
-    update = {"train_embeddings": False, "frozen_layers": layers, "variants": 2}
+    update = {"train_embeddings": False, "frozen_layers": layers, "variants": 2, "epochs": 20}
     return settings.model_copy(update={"optimiser": settings.optimiser.model_copy(update=update)})
 
 
