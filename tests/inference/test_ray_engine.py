@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -71,8 +72,12 @@ def two_nodes() -> Iterator[str]:
 
     # Ray gives its workers the lowest priority: on a busy machine they would never get a turn.
     without = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
-    quiet = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-    with pytest.MonkeyPatch.context() as patch:
+    # Its sockets need a short path.
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        quiet = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder}
         for name, value in quiet.items():
             patch.setenv(name, value)
         cluster = Cluster()
@@ -89,10 +94,11 @@ def two_nodes() -> Iterator[str]:
             yield cluster.address
         finally:
             cluster.shutdown()
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 10
             while ray_processes() and time.monotonic() < deadline:
                 time.sleep(0.1)
-    assert not ray_processes()
+            for left_over in ray_processes():  # of a node that missed the deadline
+                os.kill(left_over, signal.SIGKILL)
 
 
 @pytest.fixture
