@@ -23,6 +23,8 @@ MOST_SAMPLES = 5
 """Posts that are kept for each narrative."""
 MOST_ACCOUNTS = 30
 """Accounts that are listed."""
+_AT_ONCE = 2**16
+"""Counts that are gathered, at least, before they are added up."""
 
 COUNTS = pa.schema([("by", pa.string()), ("value", pa.string()), ("what", pa.string()), ("n", pa.int64())])
 """Counts in one table: of the posts whose day, language or account is `value`, `n` are ``posts`` or ``label <id>``."""
@@ -124,13 +126,16 @@ class Totals:
 
 def add_up(folder: Path, shards: Sequence[str]) -> Totals:
     """Add up the tallies of shards; memory holds one shard's, and one number for each account that has labels."""
-    totals = COUNTS.empty_table()
+    waiting = [COUNTS.empty_table()]
     samples = SAMPLES.empty_table()
     for shard in shards:
         counts = _read(folder / "counts" / f"{shard}.arrow")
         wanted = pc.or_(pc.not_equal(counts["by"], "account"), pc.not_equal(counts["what"], "posts"))
-        totals = _sum(pa.concat_tables([totals, counts.filter(wanted)]))
+        waiting.append(counts.filter(wanted))
+        if sum(table.num_rows for table in waiting[1:]) > max(waiting[0].num_rows, _AT_ONCE):
+            waiting = [_sum(pa.concat_tables(waiting))]
         samples = _first_of_each(pa.concat_tables([samples, _read(folder / "samples" / f"{shard}.arrow")]))
+    totals = _sum(pa.concat_tables(waiting))
     by = pc.equal(totals["by"], "account")
     labels = totals.filter(by).group_by("value").aggregate([("n", "sum")])
     most = labels.sort_by([("n_sum", "descending"), ("value", "ascending")])["value"][:MOST_ACCOUNTS]
