@@ -198,18 +198,17 @@ def score_archive(
             job.do("Scoring", score, {str(number): 1 / partitions for number in range(partitions)})
             join = JoinScores(folder, partitions, settings.format, settings.text)
             job.do("Writing", join, {shard: 1 / len(shards) for shard in shards})
-            narratives = [name.removeprefix("score_") for name in sample if name.startswith("score_")]
-            summary = summarise(ledger.done, run.artefact, narratives, mappings(archive), list(archive.skipped))
-            if summary.rows_read != summary.posts + summary.rejected:
-                raise RuntimeError(
-                    f"{summary.rows_read} rows were read, but {summary.posts} written and {summary.rejected} rejected: "
-                    "this is a bug in narratrace, please report it."
-                )
-            totals = add_up(folder, shards)
-            report = partial(write_report, totals=totals, summary=summary, texts=settings.text)
-            publish(out, shards, settings.format, settings, summary, report)
         finally:
             ledger.close()
+        narratives = [name.removeprefix("score_") for name in sample if name.startswith("score_")]
+        summary = summarise(ledger.done, run.artefact, narratives, mappings(archive), list(archive.skipped))
+        if summary.rows_read != summary.posts + summary.rejected:
+            raise RuntimeError(
+                f"{summary.rows_read} rows were read, but {summary.posts} written and {summary.rejected} rejected: "
+                "this is a bug in narratrace, please report it."
+            )
+        report = partial(write_report, totals=add_up(folder, shards), summary=summary, texts=settings.text)
+        publish(out, shards, settings.format, settings, summary, report)
     return summary.model_copy(update={"seconds": round(time.perf_counter() - start, 3)})
 
 
