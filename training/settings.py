@@ -197,6 +197,13 @@ class EarlyStoppingSettings(Settings):
     )
 
 
+class SoupSettings(Settings):
+    """An earlier artefact whose weights are averaged with those of the final training."""
+
+    artefact: Path = Field(description="Folder of an artefact with the same base and narratives.")
+    share: float = Field(gt=0, lt=1, description="Its part of the mean.")
+
+
 class TrainingSettings(Settings):
     """A whole training run."""
 
@@ -216,6 +223,9 @@ class TrainingSettings(Settings):
     loss: LossSettings
     wide: WideSettings
     thresholds: ThresholdSettings
+    soup: SoupSettings | None = Field(
+        default=None, description="Average the final training's weights with an earlier artefact's; null: do not."
+    )
     early_stopping: EarlyStoppingSettings | None = Field(
         default=None, description="When a training ends early; null: never."
     )

@@ -34,6 +34,7 @@ from narratrace.training.augmentation import Augmentation
 from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states
 from narratrace.training.run_posts import RunPosts, deal, read_posts, split_watched
 from narratrace.training.settings import TrainingSettings
+from narratrace.training.soup import stir_in
 from narratrace.training.trainer import Step, fine_tune, infer
 
 FINAL = "final"
@@ -254,6 +255,8 @@ def _train(settings: TrainingSettings, out: Path, name: str) -> None:
         folder = Path(scratch) / name
         folder.mkdir()
         if name == FINAL:
+            if settings.soup:
+                network = stir_in(network, settings.soup)
             save_network(network, settings.base, folder, settings.max_tokens)
         else:
             measured = zip(posts.measured, folds.tolist(), strict=False)
