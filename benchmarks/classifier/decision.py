@@ -1,10 +1,11 @@
-"""Which calibration is the best on posts that it was not fitted on: the evidence for the one that artefacts have.
+"""Which calibration and smoothing do best on posts that they were not fitted on: the evidence for those that ship.
 
-    python benchmarks/classifier/calibration.py runs/hong_kong_2019
+    python benchmarks/classifier/decision.py runs/hong_kong_2019
 
-Takes the held-out logits of a finished run, fits each method on the posts of four fifths of the groups of related posts
-and measures it on the fifth that is left, five times. Log loss and squared error are means over narratives, of all
-posts; the calibration error is over posts that score at least 0.1.
+Takes the held-out logits of a finished run. Calibration: each method is fitted on the posts of four fifths of the
+groups of related posts and measured on the fifth that is left, five times. Log loss and squared error are means over
+narratives, of all posts; the calibration error is over posts that score at least 0.1. Smoothing: thresholds are chosen
+on one half of the groups and measured on the other, both ways, for twenty halvings.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss, log_loss
 from sklearn.model_selection import GroupKFold
 
-from narratrace.model.scores import Logits, Scores, calibrate
+from narratrace.model.scores import ADVANCES, Logits, Scores, calibrate
 from narratrace.model.settings import load_settings
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.calibration import fit_calibration, fit_stance_calibration
@@ -30,8 +31,11 @@ from narratrace.training.metrics import Answers, Truth, measure
 from narratrace.training.run import _held_out_logits
 from narratrace.training.run_posts import deal, read_posts
 from narratrace.training.settings import TrainingSettings
+from narratrace.training.thresholds import best_f1_thresholds, choose_thresholds
 
 FOLDS = 5
+HALVINGS = 20
+SMOOTHINGS = (0, 5, 20, 50, 100, 200, 400, 800, 1e9)
 
 Fit = Callable[[Logits, Logits, Truth], Callable[[Logits, Logits], Scores]]
 """Fits a method on the logits of encoder and wide part, and gives what turns others into scores."""
@@ -127,7 +131,36 @@ def main() -> None:
             f"{np.mean([error for error in errors if error is not None]):.4f}",
             f"{found['macro_average_precision']:.4f}",
         )
-    Console(width=120, highlight=False).print(table)
+    console = Console(width=120, highlight=False)
+    console.print(table)
+    console.print(_smoothing(stacked(deep, wide, truth)(deep, wide), truth, groups, taxonomy, settings))
+
+
+def _smoothing(
+    scores: Scores, truth: Truth, groups: NDArray[np.int64], taxonomy: Taxonomy, settings: TrainingSettings
+) -> Table:
+    """Macro and micro F1 on the other half of the groups, by smoothing, and the distance to the run's."""
+    gate = choose_thresholds(scores, *truth, settings.thresholds.smoothing, settings.thresholds.false_flags).advances
+    passed = np.where((scores.stances[:, ADVANCES] >= gate)[:, None], scores.narratives, 0)
+    rng = np.random.default_rng(settings.seed)
+    _, group = np.unique(groups, return_inverse=True)
+    found: dict[float, list[tuple[float, float]]] = {smoothing: [] for smoothing in SMOOTHINGS}
+    for _ in range(HALVINGS):
+        side = (rng.random(group.max() + 1) < 0.5)[group]
+        for learn, other in ((side, ~side), (~side, side)):
+            for smoothing, figures in found.items():
+                chosen = best_f1_thresholds(passed[learn], truth.labels[learn], truth.known[learn], smoothing)
+                answers = Answers(passed[other], passed[other] >= chosen, scores.stances[other].argmax(axis=1))
+                measured = measure(taxonomy.narrative_ids, answers, truth.take(other))
+                figures.append((measured["macro_f1"], measured["micro_f1"]))
+    title = f"Thresholds of one half of the groups on the other, behind the gate {gate:.2f}"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("smoothing", "macro F1", "micro F1"):
+        table.add_column(column, justify="right")
+    for smoothing, figures in found.items():
+        macro, micro = np.mean(figures, axis=0)
+        table.add_row(f"{smoothing:g}", f"{macro:.4f}", f"{micro:.4f}")
+    return table
 
 
 if __name__ == "__main__":
