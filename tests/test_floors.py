@@ -28,7 +28,7 @@ ALLOWED = {
     "configs": {"configs"},
 }
 # Beside training/, only these may import a package of an extra when they are themselves imported.
-NEEDS_AN_EXTRA = {f"narratrace.model.{name}" for name in ("export", "network", "parity", "quantise")}
+NEEDS_AN_EXTRA = {f"narratrace.model.{name}" for name in ("added_output", "export", "network", "parity", "quantise")}
 HEAVY = {"accelerate", "datasets", "onnx", "sentence_transformers", "sklearn", "torch", "transformers"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 

@@ -182,7 +182,7 @@ def test_the_card_says_what_it_is_for_and_quotes_no_post(
     ):
         assert re.search(pattern, card), pattern
     assert not any(post.text in card for post in posts)
-    assert json.loads((folder / FIGURES).read_text(encoding="utf-8")) == found.figures
+    assert json.loads((folder / FIGURES).read_text(encoding="utf-8")) == json.loads(json.dumps(found.figures))
 
 
 def test_without_what_was_learnt_from_there_are_no_baselines(
