@@ -29,6 +29,14 @@ REPORT = "report.html"
 SUMMARY = "summary.json"
 """Put in place last of all: where it stands, the results are complete."""
 _NAMES = (*SCORES.values(), SUMMARY, REJECTS, SETTINGS, REPORT)
+TABLES = ("groups", "posts", "links", "accounts", "edges")
+"""What a grouping run leaves in place of scores. `CopypastaGrouper` describes the columns of the first three,
+`Coordination` those of the others and what it adds to the groups.
+"""
+GROUPING = tuple(f"{table}.{suffix}" for table in TABLES for suffix in ("parquet", "csv"))
+"""The files of these tables. Others call their files so too, so that these count as results only where
+``groups.parquet`` stands beside a run's summary.
+"""
 UNFINISHED = ".unfinished"
 """The folder, inside that of the results, of a run that goes on or was stopped; hidden, so that nothing reads it."""
 LEDGER = "ledger.jsonl"
@@ -129,10 +137,11 @@ def is_result(path: Path, out: Path | None = None) -> bool:
     if path.name in {partial(Path(name)).name for name in _NAMES}:
         return True
     folder = path.parent
-    return path.name in _NAMES and (
-        (out is not None and folder.resolve() == out.resolve())
-        or ((folder / SUMMARY).exists() and (folder / SETTINGS).exists())
-    )
+    if path.name in _NAMES and out is not None and folder.resolve() == out.resolve():
+        return True
+    if not ((folder / SUMMARY).exists() and (folder / SETTINGS).exists()):
+        return False
+    return path.name in _NAMES or (path.name in GROUPING and (folder / GROUPING[0]).exists())
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ account that 20 shuffles have matched is not shuffled on, and has p = 20 / shuff
 "Sequential Monte Carlo p-values", Biometrika 78). Over many groups or accounts, q is p adjusted after Benjamini and
 Hochberg (1995, "Controlling the false discovery rate", J. R. Stat. Soc. B 57).
 
-Groups of more than 4,000 copies are shuffled less often than the others, and so are their accounts, so that a campaign
+Groups of more than 1,000 copies are shuffled less often than the others, and so are their accounts, so that a campaign
 of 100,000 copies costs no more than others do.
 
 A group whose posts are their accounts' only ones of the day cannot be tested: its times cannot be shuffled.
@@ -28,8 +28,8 @@ ENOUGH = 20
 """Shuffles with as many close pairs after which a group or an account is not shuffled on."""
 FEWEST = 199
 """Shuffles of even the largest group."""
-MOST_MOVES = 20_000_000
-"""Copies times shuffles of one group, beyond which it gets fewer shuffles: with 100,000 copies, 200."""
+MOST_MOVES = 5_000_000
+"""Copies times shuffles of one group, beyond which it gets fewer shuffles: with 10,000 copies, 500."""
 _SHUFFLES_BETWEEN_CHECKS = 25
 _DAY = 86_400 * 10**6
 

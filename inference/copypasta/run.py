@@ -18,13 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from narratrace.inference.archives.archive import Archive
 from narratrace.inference.archives.ledger import Ledger
 from narratrace.inference.archives.results import (
+    GROUPING,
     LEDGER,
     REJECTS,
+    REPORT,
     SETTINGS,
     SUMMARY,
+    TABLES,
     UNFINISHED,
     check_free,
     discard,
+    is_result,
     partial,
     writing,
 )
@@ -42,6 +46,8 @@ from narratrace.inference.engine import NativeEngine
 from narratrace.inference.posts import POST_SCHEMA
 from narratrace.inference.scoring import mappings, run_of
 from narratrace.inference.summary import MappingUse
+from narratrace.model.errors import InputError
+from narratrace.model.printable import printable
 from narratrace.model.settings import save_settings
 
 if TYPE_CHECKING:
@@ -51,12 +57,7 @@ if TYPE_CHECKING:
     from narratrace.inference.copypasta.settings import GroupSettings
     from narratrace.inference.engine import Engine
 
-TABLES = ("groups", "posts", "links", "accounts", "edges")
-"""Each is a Parquet file. `CopypastaGrouper` describes the columns of the first three, `Coordination` those of the
-others and what it adds to the groups.
-"""
 GRAPHS = ("graph.graphml", "graph.gexf")
-REPORT = "report.html"
 _READ_AT_ONCE = 2**14
 
 
@@ -115,6 +116,7 @@ def group_archive(
     out = Path(out)
     check_free(out, overwrite)
     archive = inputs if isinstance(inputs, Archive) else Archive.open(inputs, out=out)
+    _check_tables(out, archive, overwrite)
     tell = on_progress or (lambda doing, done: None)
     rejects: Counter[str] = Counter()
     oddities: Counter[str] = Counter()
@@ -158,9 +160,11 @@ def group_archive(
         coordination=tied.summary(settings.coordination),
     )
     with writing(out):
+        if is_result(out / GROUPING[0]):
+            for name in GROUPING:
+                (out / name).unlink(missing_ok=True)
         for name, table in zip(TABLES, tables, strict=True):
             pq.write_table(table, partial(out / f"{name}.parquet"), compression="zstd")
-            (out / f"{name}.csv").unlink(missing_ok=True)
             if settings.csv:
                 _write_csv(table, partial(out / f"{name}.csv"))
         for name in GRAPHS:
@@ -175,6 +179,16 @@ def group_archive(
             partial(out / name).replace(out / name)
         discard(out)
     return summary
+
+
+def _check_tables(out: Path, archive: Archive, overwrite: bool) -> None:
+    """Refuse to replace posts that are read, or files that no run wrote."""
+    read = {mapped.source.path.resolve() for mapped in archive.sources}
+    for name in GROUPING:
+        if (out / name).resolve() in read:
+            raise InputError(f"{printable(out / name)} would be replaced by the results; name another folder for them.")
+        if (out / name).exists() and not overwrite:
+            raise InputError(f"{printable(out)} holds {name}; name another folder or add --overwrite.")
 
 
 def _title(archive: Archive) -> str:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
+import pyarrow.json as pj
 import pyarrow.parquet as pq
 import pytest
 
 from narratrace.inference.copypasta.run import group_archive
 from narratrace.inference.copypasta.settings import default_settings
+from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,3 +131,24 @@ def test_a_second_run_gives_the_same_bytes(results: dict[bool, Path], tmp_path: 
     group_archive([results[True].parent / "posts_True.jsonl"], tmp_path, settings)
     for name in ("groups.parquet", "accounts.parquet", "edges.parquet", "graph.graphml", "report.html"):
         assert (tmp_path / name).read_bytes() == (results[True] / name).read_bytes(), name
+
+
+def test_posts_are_never_replaced_by_results(tmp_path: Path) -> None:
+    source = hostile_archive(tmp_path / "posts.jsonl", attack=False)
+    pq.write_table(pj.read_json(source), tmp_path / "posts.parquet")
+    (tmp_path / "accounts.csv").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r"posts.parquet would be replaced"):
+        group_archive([tmp_path / "posts.parquet"], tmp_path, overwrite=True)
+    with pytest.raises(InputError, match="add --overwrite"):
+        group_archive([source], tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_results_are_not_read_as_posts_by_the_next_run(tmp_path: Path) -> None:
+    hostile_archive(tmp_path / "posts.jsonl", attack=False)
+    settings = default_settings().model_copy(update={"csv": True})
+    once = group_archive([tmp_path], tmp_path / "out", settings)
+    twice = group_archive([tmp_path], tmp_path / "out", default_settings(), overwrite=True)
+    assert twice.found.posts == once.found.posts == 7
+    assert not list((tmp_path / "out").glob("*.csv"))
