@@ -150,6 +150,7 @@ class Manifest(StrictModel):
         description="Languages that it was trained for; posts in others get scores but no labels."
     )
     max_tokens: int = Field(gt=2, description="Tokens that are read at once; longer posts are read in windows.")
+    dimension: int | None = Field(default=None, gt=0, description="Length of a post's embedding; null: not recorded.")
     learnt_from: LearntFrom | None = Field(default=None, description="What it learnt from; null: see its card.")
     calibration: dict[str, Calibration]
     stance_calibration: StanceCalibration

@@ -1,9 +1,9 @@
-"""The network: an encoder, mean pooling, and two linear heads on the same pooled vector."""
+"""The network: an encoder, mean pooling, two linear heads on the pooled vector, and a projection that embeds posts."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,15 +27,47 @@ class NetworkOutput(NamedTuple):
     stances: Tensor
     """Logits, shape (n, stances)."""
     embeddings: Tensor
-    """Sentence embeddings of unit length, shape (n, hidden)."""
+    """Sentence embeddings of unit length, shape (n, dimension)."""
+
+
+class Embedder(nn.Module):
+    """Projects the pooled vectors of some layers to a sentence embedding of unit length.
+
+    A linear map of pooled vectors, standardised, tells the same message from the same topic better than they do as they
+    are, and costs next to nothing.
+
+    Parameters
+    ----------
+    hidden
+        Width of the encoder.
+    layers
+        Which layers' vectors are read: 0 is the encoder's word embeddings, 1 its first layer, and so on.
+    dimension
+        Length of an embedding.
+    """
+
+    layers: Tensor
+
+    def __init__(self, hidden: int, layers: Sequence[int], dimension: int) -> None:
+        super().__init__()
+        width = len(layers) * hidden
+        self.layers = nn.Buffer(torch.tensor(layers))
+        self.centre = nn.Buffer(torch.zeros(width))
+        self.spread = nn.Buffer(torch.ones(width))
+        self.projection = nn.Linear(width, dimension, bias=False)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Embed posts from their pooled vectors, layer after layer in each row, shape (n, layers * hidden)."""
+        return nn.functional.normalize(self.projection((pooled - self.centre) / self.spread), dim=-1)
 
 
 class Network(nn.Module):
-    """Encoder, mean pooling and the narrative and stance heads.
+    """Encoder, mean pooling, the narrative and stance heads, and the embedder.
 
-    The heads read the pooled vector; scaled to unit length the same vector is the sentence embedding, so one forward
-    pass serves labels, stance and copypasta. For the heads it is standardised first: sentence embeddings share a large
-    common component (unrelated posts have cosines of 0.75 to 0.8 in e5), beside which the differences are small.
+    One forward pass serves labels, stance and copypasta. The heads read the pooled vector of the last layer,
+    standardised: sentence embeddings share a large common component (unrelated posts have cosines of 0.75 to 0.8 in
+    e5), beside which the differences are small. The sentence embedding comes from the embedder; without one it is the
+    pooled vector itself, scaled to unit length.
 
     Parameters
     ----------
@@ -45,7 +77,14 @@ class Network(nn.Module):
         Number of outputs of each head.
     dropout
         Probability with which the heads ignore a component of the pooled vector while training.
+
+    Attributes
+    ----------
+    embedder
+        None until one is trained: it learns after the rest, which it leaves as it is.
     """
+
+    embedder: Embedder | None
 
     def __init__(self, encoder: PreTrainedModel, narratives: int, stances: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -56,28 +95,41 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.narratives = nn.Linear(hidden, narratives)
         self.stances = nn.Linear(hidden, stances)
+        self.embedder = None
+
+    @property
+    def dimension(self) -> int:
+        """Length of an embedding."""
+        return self.embedder.projection.out_features if self.embedder else self.narratives.in_features
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> NetworkOutput:
         """Run padded token ids, shape (n, tokens), with their attention mask."""
-        pooled = self.pool(input_ids, attention_mask)
+        layers = [] if self.embedder is None else self.embedder.layers.tolist()
+        pooled, *others = self.pool(input_ids, attention_mask, layers)
         kept = self.dropout((pooled - self.centre) / self.spread)
-        return NetworkOutput(self.narratives(kept), self.stances(kept), nn.functional.normalize(pooled, dim=-1))
+        if self.embedder is None:
+            embeddings = nn.functional.normalize(pooled, dim=-1)
+        else:
+            embeddings = self.embedder(torch.cat(others, dim=-1))
+        return NetworkOutput(self.narratives(kept), self.stances(kept), embeddings)
 
-    def pool(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Mean of the last layer's vectors over the tokens, shape (n, hidden)."""
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
-        mask = attention_mask.unsqueeze(-1).to(states.dtype)
-        return (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+    def pool(self, input_ids: Tensor, attention_mask: Tensor, layers: Sequence[int] = ()) -> list[Tensor]:
+        """Mean over the tokens of the last layer's vectors, then of those of ``layers``, each of shape (n, hidden)."""
+        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=bool(layers))
+        mask = attention_mask.unsqueeze(-1).float()
+        count = mask.sum(1).clamp(min=1e-9)
+        states = [output.last_hidden_state, *(output.hidden_states[layer] for layer in layers)]
+        return [(state.float() * mask).sum(1) / count for state in states]
 
     @torch.inference_mode()
     def standardise(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Take centre and spread of the pooled vectors from batches of token ids and attention masks."""
-        pooled = torch.cat([self.pool(*batch) for batch in batches])
+        pooled = torch.cat([self.pool(*batch)[0] for batch in batches])
         self.centre.copy_(pooled.mean(dim=0))
         self.spread.copy_(pooled.std(dim=0).clamp(min=1e-6))
 
     def heads(self) -> dict[str, Tensor]:
-        """State of the two heads."""
+        """State of all but the encoder."""
         return {name: value for name, value in self.state_dict().items() if not name.startswith("encoder.")}
 
 
@@ -109,6 +161,10 @@ def load_network(folder: Path) -> Network:
     """Rebuild the network that :func:`save_network` saved, in full precision and in evaluation mode."""
     heads = {name: value.float() for name, value in load_file(folder / HEADS).items()}
     network = Network(load_encoder(folder / ENCODER), len(heads["narratives.bias"]), len(heads["stances.bias"]))
+    if "embedder.layers" in heads:
+        dimension = len(heads["embedder.projection.weight"])
+        layers = [int(layer) for layer in heads["embedder.layers"]]
+        network.embedder = Embedder(network.encoder.config.hidden_size, layers, dimension)
     missing = network.heads().keys() - heads.keys()
     if missing:
         raise ArtefactError(f"{folder / HEADS} lacks {', '.join(sorted(missing))}.")
@@ -138,4 +194,10 @@ def save_network(network: Network, base: Path, folder: Path, max_tokens: int) ->
     for name in ("tokenizer.json", "tokenizer_config.json", RECORD):
         shutil.copy(base / name, encoder / name)
     write_modules(encoder, network.encoder.config.hidden_size, max_tokens)
-    save_file({name: value.detach().half().contiguous() for name, value in network.heads().items()}, folder / HEADS)
+    save_heads(network, folder)
+
+
+def save_heads(network: Network, folder: Path) -> None:
+    """Write, or write anew, all but the encoder into a folder that :func:`save_network` made."""
+    halves = {name: value.detach().half().contiguous() for name, value in network.heads().items()}
+    save_file(halves, folder / HEADS)

@@ -30,7 +30,7 @@ from narratrace.model.artefact import (
 )
 from narratrace.model.errors import SettingsError
 from narratrace.model.export import export_onnx
-from narratrace.model.network import load_network
+from narratrace.model.network import load_network, save_heads
 from narratrace.model.quantise import quantise
 from narratrace.model.scores import Logits
 from narratrace.model.settings import save_settings
@@ -41,6 +41,7 @@ from narratrace.training.bases import open_base
 from narratrace.training.card import render_card
 from narratrace.training.curves import write_curves
 from narratrace.training.decision import fit_decision
+from narratrace.training.embedding import add_embedder
 from narratrace.training.environment import describe_environment
 from narratrace.training.folds import related_groups
 from narratrace.training.labelled import LabelledPost
@@ -51,6 +52,9 @@ from narratrace.training.settings import TrainingSettings
 from narratrace.training.trainer import infer
 from narratrace.training.trainings import FINAL, LOGITS, LOGS, Progress, fold_name, train_all
 from narratrace.training.wide import fit_wide
+
+EMBEDDING = "embedding"
+"""Folder of what the sentence embedding learnt from, and of its projection."""
 
 
 def train(
@@ -105,6 +109,8 @@ def train(
     wide = fit_wide(posts.learnt, taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
+    add_embedder(network, tokenizer, settings, out / FINAL, out / EMBEDDING, on_progress)
+
     learnt_from = {tie for post in posts.learnt for tie in post.ties}
 
     def figures(of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
@@ -137,6 +143,7 @@ def train(
         "stances": STANCES,
         "languages": settings.data.languages,
         "max_tokens": settings.max_tokens,
+        "dimension": network.dimension,
         "learnt_from": LearntFrom(
             description=settings.data.description,
             posts=len(posts.learnt),
@@ -154,6 +161,7 @@ def train(
 
     def fill(folder: Path) -> None:
         shutil.copytree(out / FINAL, folder, dirs_exist_ok=True)
+        save_heads(network, folder)
         wide.save(folder / WIDE)
         taxonomy.dump(folder / TAXONOMY)
         int8 = folder / ONNX_FILES["onnx-int8"]
@@ -189,12 +197,13 @@ def _held_out_logits(
 
 def _claim(out: Path, settings: TrainingSettings, base: Path, taxonomy: Taxonomy, folds: NDArray[np.int64]) -> None:
     """Make the run's folder, or make sure that it holds this very run."""
-    # The wide part, thresholds and figures come after the trainings: changing them costs none. Defaults are left out,
+    # The wide part, embedding, thresholds and figures come later: changing them costs no training. Defaults are left out,
     # so that a setting that a later version adds does not make an older run another one.
     later: Any = {
         "data": {"description", "dev", "languages"},
         "thresholds": {"smoothing", "false_flags", "precision", "confidence", "default"},
         "wide": True,
+        "embedding": True,
         "full_precision": True,
         "checkpoint_minutes": True,
     }

@@ -159,6 +159,55 @@ class WideSettings(Settings):
     inverse_penalty: float = Field(gt=0, description="scikit-learn's C: the greater, the closer to the posts.")
 
 
+class PairSettings(Settings):
+    """Pairs of texts of which it is known whether they say the same."""
+
+    source: str = Field(description="A file, folder or data set, as for labelled posts.")
+    one: str = Field(description="Column of the first text.")
+    other: str = Field(description="Column of the second text, such as a translation.")
+    verdict: str | None = Field(default=None, description="Column that says whether both say the same; null: all do.")
+    same: tuple[str, ...] = Field(default=("1",), description="Values of the verdict for the same message.")
+    different: tuple[str, ...] = Field(
+        default=("0",), description="Values for another message. Other rows are left out."
+    )
+    limit: int = Field(default=2000, gt=0, description="Pairs that are drawn, half of them different if there are any.")
+
+
+class FamilySettings(Settings):
+    """Texts in families: all of a family say the same, but for those made to be mistaken for it."""
+
+    source: str = Field(description="A file, folder or data set, as for labelled posts.")
+    text: str = Field(default="text", description="Column of the text.")
+    family: str = Field(default="family", description="Column of the family's name.")
+    kind: str = Field(default="kind", description="Column that says what a text is in its family.")
+    different: tuple[str, ...] = Field(default=("distractor",), description="Kinds that say something else.")
+
+
+class EmbeddingSettings(Settings):
+    """What the sentence embedding learns from: texts that say the same, and texts that only look as if they did."""
+
+    layers: tuple[int, ...] = Field(
+        min_length=1,
+        description="Layers whose pooled vectors are projected; 0 is the word embeddings, 12 often the last.",
+    )
+    dimension: int = Field(gt=0, description="Length of an embedding.")
+    pairs: tuple[PairSettings, ...] = Field(default=(), description="Files of pairs.")
+    families: tuple[FamilySettings, ...] = Field(default=(), description="Files of families.")
+    rewritten: bool = Field(
+        description="Whether posts of the labelled data pair with the posts they were rewritten from."
+    )
+    posts: str | None = Field(
+        default=None, description="Posts without labels; each pairs with a changed copy of itself."
+    )
+    limit: int = Field(default=4000, gt=0, description="Posts that are drawn of these.")
+    epochs: int = Field(ge=0, description="Passes over the pairs after the closed solution; 0: none.")
+    batch_size: int = Field(gt=1, description="Pairs per step; all other texts of a step count as different.")
+    learning_rate: float = Field(gt=0, description="Peak rate of the projection.")
+    temperature: float = Field(
+        gt=0, description="Cosines are divided by this; the smaller, the more the hardest count."
+    )
+
+
 class ThresholdSettings(Settings):
     """How thresholds and calibration are fitted."""
 
@@ -225,6 +274,9 @@ class TrainingSettings(Settings):
     thresholds: ThresholdSettings
     soup: SoupSettings | None = Field(
         default=None, description="Average the final training's weights with an earlier artefact's; null: do not."
+    )
+    embedding: EmbeddingSettings | None = Field(
+        default=None, description="How the sentence embedding is trained; null: it is the pooled vector as it is."
     )
     early_stopping: EarlyStoppingSettings | None = Field(
         default=None, description="When a training ends early; null: never."

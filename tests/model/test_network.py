@@ -70,6 +70,6 @@ def test_embeddings_are_the_scaled_mean_of_the_tokens(
 
 @torch.inference_mode()
 def test_heads_read_standardised_vectors(network: Network, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
-    seen = (network.pool(*batch) - network.centre) / network.spread
+    seen = (network.pool(*batch)[0] - network.centre) / network.spread
     torch.testing.assert_close(seen.mean(dim=0), torch.zeros(64), atol=1e-3, rtol=0)
     torch.testing.assert_close(seen.std(dim=0), torch.ones(64), atol=1e-3, rtol=0)

@@ -1,0 +1,158 @@
+"""Pairs of texts that say the same, or that only look as if they did: what the sentence embedding learns from."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from narratrace.model.errors import InputError
+from narratrace.model.text import normalise
+from narratrace.training.augmentation import Augmentation
+from narratrace.training.rows import read_rows
+from narratrace.training.settings import (
+    AugmentationSettings,
+    DataSettings,
+    EmbeddingSettings,
+    FamilySettings,
+    PairSettings,
+)
+
+_CHANGES = AugmentationSettings(
+    strip_punctuation=0.3,
+    strip_digits=0.1,
+    lower_case=0.3,
+    add_tags=0.4,
+    add_emoji=0.3,
+    typos=0.6,
+    homoglyphs=0.1,
+)
+"""How often a copy is changed in which way; more than for labels, since a copy stays a copy."""
+
+_CUT, _TURNED = 0.3, 0.2
+"""Share of the copies that lose their end, and that change the order of their parts."""
+
+_MOST_CHARACTERS = 1000
+"""Longer texts are cut: an embedding is taught on what one window holds."""
+
+
+@dataclass
+class Messages:
+    """Texts, and which of them say the same.
+
+    Attributes
+    ----------
+    texts
+        Normalised and distinct.
+    same
+        Pairs of positions of texts that say the same.
+    different
+        Pairs of positions of texts that do not, though they look alike.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    same: list[tuple[int, int]] = field(default_factory=list)
+    different: list[tuple[int, int]] = field(default_factory=list)
+    _position: dict[str, int] = field(default_factory=dict)
+
+    def add(self, one: str, other: str, same: bool) -> None:
+        """Add a pair of raw texts; one of empty or of equal texts says nothing and is left out."""
+        first, second = (normalise(text[:_MOST_CHARACTERS]).text for text in (one, other))
+        if not first or not second or first == second:
+            return
+        pair = (self._place(first), self._place(second))
+        (self.same if same else self.different).append(pair)
+
+    def _place(self, text: str) -> int:
+        place = self._position.setdefault(text, len(self.texts))
+        if place == len(self.texts):
+            self.texts.append(text)
+        return place
+
+
+def read_messages(settings: EmbeddingSettings, data: DataSettings, seed: int) -> Messages:
+    """Read all pairs that the settings name; the same settings and seed give the same.
+
+    Raises
+    ------
+    InputError
+        A source cannot be read, lacks a column, or there is no pair at all.
+    """
+    messages = Messages()
+    rng = random.Random(seed)
+    for pairs in settings.pairs:
+        _add_pairs(messages, pairs, rng)
+    for families in settings.families:
+        _add_families(messages, families)
+    if settings.rewritten:
+        _add_rewritten(messages, data)
+    if settings.posts:
+        posts = [text for (text,) in _columns(settings.posts, (data.columns.text,))]
+        for post in rng.sample(posts, min(len(posts), settings.limit)):
+            text = normalise(post[:_MOST_CHARACTERS]).text
+            messages.add(text, change_copy(text, rng), True)
+    if not messages.same:
+        raise InputError("The settings 'embedding' give no pair of texts that say the same: name some in 'pairs'.")
+    return messages
+
+
+def change_copy(text: str, rng: random.Random) -> str:
+    """Change a normalised post as those do who post it again: tags, typos, a cut end, parts in another order."""
+    changed = Augmentation(_CHANGES)(text, rng)
+    if rng.random() < _CUT:
+        changed = changed[: max(1, round(len(changed) * rng.uniform(0.5, 0.9)))]
+    if rng.random() < _TURNED:
+        at = rng.randint(1, max(1, len(changed) - 1))
+        changed = changed[at:] + " " + changed[:at]
+    return changed
+
+
+def _add_pairs(messages: Messages, settings: PairSettings, rng: random.Random) -> None:
+    wanted = (settings.one, settings.other, *([settings.verdict] if settings.verdict else []))
+    same, different = [], []
+    for one, other, *verdict in _columns(settings.source, wanted):
+        if not verdict or verdict[0] in settings.same:
+            same.append((one, other))
+        elif verdict[0] in settings.different:
+            different.append((one, other))
+    hard = rng.sample(different, min(len(different), settings.limit // 2))
+    for pair in rng.sample(same, min(len(same), settings.limit - len(hard))):
+        messages.add(*pair, same=True)
+    for pair in hard:
+        messages.add(*pair, same=False)
+
+
+def _add_families(messages: Messages, settings: FamilySettings) -> None:
+    families: dict[str, tuple[list[str], list[str]]] = {}
+    for text, family, kind in _columns(settings.source, (settings.text, settings.family, settings.kind)):
+        families.setdefault(family, ([], []))[kind in settings.different].append(text)
+    for same, different in families.values():
+        for pair in itertools.combinations(same, 2):
+            messages.add(*pair, same=True)
+        for pair in itertools.product(same, different):
+            messages.add(*pair, same=False)
+
+
+def _add_rewritten(messages: Messages, data: DataSettings) -> None:
+    columns = data.columns
+    if not columns.id or not columns.rewritten_from:
+        raise InputError("'embedding.rewritten' needs the columns 'id' and 'rewritten_from' of the labelled posts.")
+    rows = [row.fields for source in (*data.train, *data.synthetic) for row in read_rows(source)]
+    texts = {str(row[columns.id]): str(row.get(columns.text) or "") for row in rows if columns.id in row}
+    for row in rows:
+        origin = row.get(columns.rewritten_from)
+        if origin is not None and str(origin) in texts:
+            messages.add(texts[str(origin)], str(row.get(columns.text) or ""), same=True)
+
+
+def _columns(source: str, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the wanted columns of the rows that have them all."""
+    found = False
+    for row in read_rows(source):
+        values = [row.fields.get(name) for name in names]
+        if all(value is not None for value in values):
+            found = True
+            yield tuple(map(str, values))
+    if not found:
+        raise InputError(f"{source} has no row with the columns {', '.join(names)}, which 'embedding' asks for.")
