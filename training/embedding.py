@@ -27,6 +27,7 @@ from narratrace.model.network import Embedder, Network
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.training.messages import Messages, read_messages
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
+from narratrace.training.trainer import Step
 from narratrace.training.trainings import Progress
 
 VECTORS = "vectors.npy"
@@ -134,7 +135,7 @@ def pool_texts(
         vectors[rows] = torch.cat(pooled, dim=-1).numpy()
         done += len(rows)
         if on_progress:
-            on_progress({"embedding: encoder": (done, len(order))})
+            on_progress({"embedding: encoder": Step(done, len(order))})
     return vectors
 
 
@@ -187,7 +188,7 @@ def fit_embedder(
         optimiser.step()
         schedule.step()
         if on_progress:
-            on_progress({"embedding: projection": (step, steps)})
+            on_progress({"embedding: projection": Step(step, steps, loss.item())})
     return embedder.eval()
 
 

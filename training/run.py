@@ -197,8 +197,8 @@ def _held_out_logits(
 
 def _claim(out: Path, settings: TrainingSettings, base: Path, taxonomy: Taxonomy, folds: NDArray[np.int64]) -> None:
     """Make the run's folder, or make sure that it holds this very run."""
-    # The wide part, embedding, thresholds and figures come later: changing them costs no training. Defaults are left out,
-    # so that a setting that a later version adds does not make an older run another one.
+    # The wide part, embedding, thresholds and figures come later: changing them costs no training. Defaults are left
+    # out, so that a setting that a later version adds does not make an older run another one.
     later: Any = {
         "data": {"description", "dev", "languages"},
         "thresholds": {"smoothing", "false_flags", "precision", "confidence", "default"},
