@@ -35,7 +35,7 @@ def train(
     a power cut: the same command goes on where it was, and gives the same artefact. OUT/training.html has the curves,
     while it runs: tensorboard --logdir OUT/logs.
 
-    [bold]Example[/bold], an invented campaign, ten minutes:
+    [bold]Example[/bold], an invented campaign:
 
         narratrace train examples/new_campaign/training.yaml -o runs/verano
     """
