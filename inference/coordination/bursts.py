@@ -32,6 +32,8 @@ MOST_MOVES = 5_000_000
 """Copies times shuffles of one group, beyond which it gets fewer shuffles: with 10,000 copies, 500."""
 _SHUFFLES_BETWEEN_CHECKS = 25
 _DAY = 86_400 * 10**6
+_DAYS = 10_000 * 366
+"""More than any calendar has."""
 
 
 class Burst(NamedTuple):
@@ -76,7 +78,7 @@ def find_bursts(copies: Copies, window: float, shuffles: int, seed: int) -> tupl
         By group and by account.
     """
     copies = copies.where(copies.time != UNKNOWN)
-    stratum = np.unique(np.stack([copies.account, copies.time // _DAY]), axis=1, return_inverse=True)[1].ravel()
+    stratum = np.unique(copies.account * _DAYS + copies.time // _DAY, return_inverse=True)[1]
     width = int(window * 1000)
     copies = copies._replace(time=_compress(copies.time // 1000, width))
     shared = copies.is_shared()
