@@ -97,7 +97,8 @@ class _Shard:
         first = np.searchsorted(self._keys, keys, "left")
         count = np.minimum(np.searchsorted(self._keys, keys, "right") - first, SMALL_BUCKET)
         places = np.repeat(first, count) + _within(count)
-        return (np.repeat(queries, count).astype(np.int64) << 32) | self._rows[places]
+        pairs: NDArray[np.int64] = (np.repeat(queries, count).astype(np.int64) << 32) | self._rows[places]
+        return pairs
 
     def _touched(
         self, added: NDArray[np.uint64], priority: NDArray[np.uint64]
