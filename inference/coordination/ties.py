@@ -93,14 +93,15 @@ def find_ties(first: Copies, window: float, neighbours: int) -> Ties:
 
 
 def _candidates(first: Copies, neighbours: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    found = np.zeros(0, dtype=np.int64)
+    steps = [np.zeros(0, dtype=np.int64)]
     number = max(len(first.accounts), 1)
     for step in range(1, min(neighbours, len(first.row) - 1) + 1):
         together = first.group[step:] == first.group[:-step]
         if not together.any():
             break
         one, two = first.account[step:][together], first.account[:-step][together]
-        found = np.union1d(found, np.minimum(one, two) * number + np.maximum(one, two))
+        steps.append(np.minimum(one, two) * number + np.maximum(one, two))
+    found = np.unique(np.concatenate(steps))
     return found // number, found % number
 
 
