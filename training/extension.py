@@ -263,7 +263,7 @@ def _vectors(artefact: Artefact, texts: Sequence[str]) -> NDArray[np.float32]:
     rows = []
     for start in range(0, len(texts), _BATCH):
         ids, mask = pad(tokenizer.encode(texts[start : start + _BATCH]), tokenizer.pad_id)
-        pooled = network.pool(torch.from_numpy(ids), torch.from_numpy(mask))
+        (pooled,) = network.pool(torch.from_numpy(ids), torch.from_numpy(mask))
         rows.append(((pooled - network.centre) / network.spread).numpy())
     return np.concatenate(rows)
 
