@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import tokenizers
+from hypothesis import settings
 
 from narratrace.inference.classifier import Classifier
 from narratrace.model.artefact import Artefact
@@ -15,6 +16,10 @@ from narratrace.model.base import RECORD, BaseRecord
 from narratrace.model.settings import check_settings
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.training.settings import TrainingSettings
+
+# How long an example takes says how busy the machine is: the first one loads dictionaries.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
