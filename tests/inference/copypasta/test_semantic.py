@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from narratrace.inference.copypasta.grouper import CopypastaGrouper
 from narratrace.inference.copypasta.neighbours import find_neighbours
+from narratrace.inference.copypasta.settings import default_settings
 from narratrace.model.errors import InputError
 
 SEED = "机场瘫痪两天，上千航班取消，带着孩子的旅客睡在地上。这就是你们要的自由？别人的自由算不算自由？"
@@ -23,6 +24,11 @@ TOPIC = "机场瘫痪两天后恢复运作，航空公司宣布被取消的航�
 OTHER = "今日天氣好好，去咗行山影相，落山食咗碗雲吞麵先返屋企，聽日仲要返工添。"
 # The cosine of each with the seed.
 COSINES = {SEED: 1.0, COPY: 1.0, PARAPHRASE: 0.93, TRANSLATION: 0.95, TOPIC: 0.7, OTHER: 0.1}
+
+# Thresholds for these cosines; the default ones belong to the built-in artefact's embedding.
+_DEFAULT = default_settings()
+_SEMANTIC = {"min_cosine": 0.6, "min_score": 0.95, "lexical_weight": 0.3, "min_translation_cosine": 0.9}
+SETTINGS = _DEFAULT.model_copy(update={"semantic": _DEFAULT.semantic.model_copy(update=_SEMANTIC)})
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -38,7 +44,7 @@ POSTS = [SEED, SEED, COPY, PARAPHRASE, TRANSLATION, TRANSLATION, TOPIC, OTHER]
 
 
 def test_rewritten_and_translated_posts_join_and_topics_do_not() -> None:
-    grouper = CopypastaGrouper(embed=embed).fit(POSTS)
+    grouper = CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS)
     assert grouper.labels_.tolist() == [0, 0, 0, 0, 0, 0, -1, -1]
     stages = grouper.links_["stage"].to_pylist()
     assert stages == ["exact", "script", "semantic", "translation", "translation"]
@@ -48,28 +54,28 @@ def test_rewritten_and_translated_posts_join_and_topics_do_not() -> None:
 
 
 def test_vectors_may_be_given() -> None:
-    asked = CopypastaGrouper(embed=embed).fit(POSTS)
-    given = CopypastaGrouper().fit(POSTS, embed(POSTS))
+    asked = CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS)
+    given = CopypastaGrouper(SETTINGS).fit(POSTS, embed(POSTS))
     assert given.labels_.tolist() == asked.labels_.tolist()
     assert given.why(0, 3).stage == "semantic"
     with pytest.raises(InputError, match="8 posts, but 2 embeddings"):
-        CopypastaGrouper().fit(POSTS, embed(POSTS[:2]))
+        CopypastaGrouper(SETTINGS).fit(POSTS, embed(POSTS[:2]))
 
 
 def test_without_vectors_there_are_no_semantic_links() -> None:
-    assert CopypastaGrouper().fit(POSTS).labels_.tolist() == [0, 0, 0, -1, 1, 1, -1, -1]
+    assert CopypastaGrouper(SETTINGS).fit(POSTS).labels_.tolist() == [0, 0, 0, -1, 1, 1, -1, -1]
 
 
 def test_rewritten_posts_are_found_in_increments_and_by_predict() -> None:
-    parts = CopypastaGrouper(embed=embed).fit(POSTS[:3])
+    parts = CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS[:3])
     assert parts.predict([PARAPHRASE, TRANSLATION, TOPIC, OTHER]).tolist() == [0, 0, -1, -1]
     for post in POSTS[3:]:
         parts.partial_fit([post])
-    assert parts.labels_.tolist() == CopypastaGrouper(embed=embed).fit(POSTS).labels_.tolist()
+    assert parts.labels_.tolist() == CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS).labels_.tolist()
 
 
 def test_two_known_groups_that_become_one_keep_the_id_of_the_larger() -> None:
-    grouper = CopypastaGrouper(embed=embed).fit([OTHER, TRANSLATION, TRANSLATION, OTHER])
+    grouper = CopypastaGrouper(SETTINGS, embed=embed).fit([OTHER, TRANSLATION, TRANSLATION, OTHER])
     assert grouper.labels_.tolist() == [0, 1, 1, 0]
     grouper.partial_fit([SEED, SEED, SEED])
     assert grouper.labels_.tolist() == [0, 1, 1, 0, 1, 1, 1]
