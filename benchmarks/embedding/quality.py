@@ -91,13 +91,8 @@ class Half:
         return float((self.kinds[kind] >= threshold).mean())
 
     def lowest(self, accept: Callable[[float], bool]) -> float:
-        """Lowest threshold from which on all are accepted."""
-        chosen = 1.0
-        for threshold in np.arange(0.999, 0.0, -0.001):
-            if not accept(float(threshold)):
-                break
-            chosen = float(threshold)
-        return chosen
+        """Lowest threshold that is accepted."""
+        return min((at for at in np.arange(0.0, 1.0, 0.001).tolist() if accept(at)), default=1.0)
 
 
 def _unlike_pairs(vectors: Vectors, texts: Sequence[str], rows: Sequence[int]) -> Vectors:
