@@ -138,7 +138,8 @@ def run(task: Task, folder: Path, base: Path, epochs: int, frozen: int, rate: fl
     for row in rows:
         if row["split"] in parts:
             target = row.get("target") or ""
-            text = f"{target}: {row['text']}" if target else row["text"]
+            text = row["text"] or ""  # TweetEval's hate set has posts without a text; they are predicted like others
+            text = f"{target}: {text}" if target else text
             parts[row["split"]].append(LabelledPost(text, "en", None, (_name(row["label"]),), ()))
             targets[row["split"]].append(target)
 
