@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narratrace.commands.score import ENGINE_HELP
+from narratrace.commands.options import EngineName, PostColumns, ResultsFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,17 +25,8 @@ def group(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="POST=YOURS",
-            help="Column of your archive that holds a post column (id, account_id, text, created_at, is_repost, "
-            "language), as in --map text=body. Common names are recognised without it.",
-            show_default=False,
-        ),
-    ] = None,
+    out: ResultsFolder,
+    mapping: PostColumns = None,
     semantic: Annotated[
         bool | None,
         typer.Option(
@@ -57,7 +48,7 @@ def group(
         bool | None,
         typer.Option("--csv/--no-csv", help="Write the tables as CSV too (default: do not).", show_default=False),
     ] = None,
-    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP, show_default=False)] = None,
+    engine: EngineName = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,

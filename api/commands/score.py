@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from narratrace.commands.options import EngineName, PostColumns, ResultsFolder
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from narratrace.inference.scoring import ScoringSettings
     from narratrace.inference.summary import Summary
 
-ENGINE_HELP = "native (this machine; default), ray (the Ray cluster that it belongs to) or ray://HOST:PORT."
 BACKEND_HELP = "onnx-int8, onnx or torch; torch on a GPU and onnx-int8 elsewhere if not given."
 
 THRESHOLDS_HELP = (
@@ -40,17 +41,8 @@ def score(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="POST=YOURS",
-            help="Column of your archive that holds a post column (id, account_id, text, created_at, is_repost, "
-            "language), as in --map text=body. Common names are recognised without it.",
-            show_default=False,
-        ),
-    ] = None,
+    out: ResultsFolder,
+    mapping: PostColumns = None,
     form: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +66,7 @@ def score(
     thresholds: Annotated[
         Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)
     ] = None,
-    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP, show_default=False)] = None,
+    engine: EngineName = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
     ] = None,
