@@ -53,10 +53,6 @@ class LowerStates:
         """Number of variants of each post."""
         return int(self._starts.shape[0])
 
-    def length(self, variant: int, post: int) -> int:
-        """Number of tokens of a variant of a post."""
-        return int(self._starts[variant, post + 1] - self._starts[variant, post])
-
     def batch(self, variants: Sequence[int], posts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Stack one variant of each of some posts.
 
