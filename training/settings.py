@@ -247,7 +247,7 @@ class EarlyStoppingSettings(Settings):
 
 
 class SoupSettings(Settings):
-    """An earlier artefact whose weights are averaged with those of the final training."""
+    """An earlier artefact whose weights are averaged with those of the final network."""
 
     artefact: Path = Field(description="Folder of an artefact with the same base and narratives.")
     share: float = Field(gt=0, lt=1, description="Its part of the mean.")
@@ -272,8 +272,12 @@ class TrainingSettings(Settings):
     loss: LossSettings
     wide: WideSettings
     thresholds: ThresholdSettings
+    final: Literal["all", "folds"] = Field(
+        default="all",
+        description="The network that ships: one more training, on all posts, or the mean of the folds' networks.",
+    )
     soup: SoupSettings | None = Field(
-        default=None, description="Average the final training's weights with an earlier artefact's; null: do not."
+        default=None, description="Average the final network's weights with an earlier artefact's; null: do not."
     )
     embedding: EmbeddingSettings | None = Field(
         default=None, description="How the sentence embedding is trained; null: it is the pooled vector as it is."

@@ -1,7 +1,7 @@
-"""Averaging the weights of a training with those of an earlier artefact.
+"""Averaging the weights of several trainings: those of a run's folds, and those of an earlier artefact.
 
-Two trainings that start from the same base, on different posts, err on different posts; the mean of their weights is
-one network that often does better than either, and costs nothing in use.
+Trainings that start from the same base, on different posts, err on different posts; the mean of their weights is one
+network that often does better than any of them, and costs nothing in use.
 
 Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
 increasing inference time".
@@ -9,11 +9,25 @@ increasing inference time".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from narratrace.model.errors import SettingsError
 from narratrace.model.network import Network, load_network
 from narratrace.training.settings import SoupSettings
+
+
+@torch.no_grad()
+def mean_network(networks: Sequence[Network]) -> Network:
+    """Average the weights of networks of one make; the first is changed in place and returned."""
+    network, *others = networks
+    weights = network.state_dict()
+    for count, other in enumerate(others, 2):
+        for name, value in other.state_dict().items():
+            if weights[name].is_floating_point():
+                weights[name].lerp_(value, 1 / count)
+    return network
 
 
 @torch.no_grad()

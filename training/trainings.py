@@ -26,7 +26,7 @@ import torch
 from filelock import FileLock
 
 from narratrace.model.errors import NarratraceError, StoppedError
-from narratrace.model.network import load_encoder, save_network
+from narratrace.model.network import Network, load_encoder, load_network, save_network
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
@@ -34,11 +34,11 @@ from narratrace.training.augmentation import Augmentation
 from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states
 from narratrace.training.run_posts import RunPosts, deal, read_posts, split_watched
 from narratrace.training.settings import TrainingSettings
-from narratrace.training.soup import stir_in
+from narratrace.training.soup import mean_network, stir_in
 from narratrace.training.trainer import Step, fine_tune, infer
 
 FINAL = "final"
-"""Name of the training on all posts."""
+"""Name of the training on all posts, and folder of the network that ships."""
 
 LOGS = "logs"
 """Folder of a run with one folder for each training: figures of the epochs, TensorBoard's events, checkpoints."""
@@ -80,7 +80,8 @@ def train_all(
     StoppedError
         Ctrl-C or TERM came; all trainings left a checkpoint.
     """
-    names = [FINAL, *(fold_name(fold) for fold in range(settings.thresholds.folds))]
+    folds = [fold_name(fold) for fold in range(settings.thresholds.folds)]
+    names = folds if settings.final == "folds" else [FINAL, *folds]
     missing = [name for name in names if not (out / name).is_dir()]
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -94,6 +95,9 @@ def train_all(
         stopped = asked_to_stop()
     if stopped:
         raise StoppedError(f"Stopped. Checkpoints are in {out}: the same command goes on from there.")
+    if not (out / FINAL).is_dir():
+        with _appearing(out, FINAL) as folder:
+            _save_final(mean_network([load_network(out / name) for name in folds]), settings, folder)
     for name in (STATES, OFFSETS):
         (out / name).unlink(missing_ok=True)
 
@@ -251,16 +255,30 @@ def _train(settings: TrainingSettings, out: Path, name: str) -> None:
         on_step=on_step,
         asked_to_stop=_stop.is_set,
     )
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
-        folder = Path(scratch) / name
-        folder.mkdir()
+    with _appearing(out, name) as folder:
         if name == FINAL:
-            if settings.soup:
-                network = stir_in(network, settings.soup)
-            save_network(network, settings.base, folder, settings.max_tokens)
+            _save_final(network, settings, folder)
         else:
             measured = zip(posts.measured, folds.tolist(), strict=False)
             texts = [normalise(post.text).text for post, fold in measured if fold_name(fold) == name]
             tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
             np.savez(folder / LOGITS, **infer(network, tokenizer, texts)._asdict())
+            if settings.final == "folds":
+                save_network(network, settings.base, folder, settings.max_tokens)
+
+
+@contextmanager
+def _appearing(out: Path, name: str) -> Iterator[Path]:
+    """A folder of the run that is there only when all that belongs into it was written."""
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        folder = Path(scratch) / name
+        folder.mkdir()
+        yield folder
         shutil.move(folder, out / name)
+
+
+def _save_final(network: Network, settings: TrainingSettings, folder: Path) -> None:
+    """Write the network that ships."""
+    if settings.soup:
+        network = stir_in(network, settings.soup)
+    save_network(network, settings.base, folder, settings.max_tokens)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from narratrace.model.artefact import CARD, HEADS, ONNX_FILES, TAXONOMY, TOKENIZER, WIDE, Artefact
 from narratrace.model.errors import InputError, SettingsError
+from narratrace.model.network import load_network
 from narratrace.model.settings import load_settings
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.run import train
@@ -125,3 +127,14 @@ def test_nothing_is_begun_with_what_cannot_be_trained(tiny_settings: TrainingSet
     with pytest.raises(InputError, match="base build"):
         train(tiny_settings.model_copy(update={"base": tmp_path}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_final_network_can_be_the_mean_of_the_folds(tiny_settings: TrainingSettings, tmp_path: Path) -> None:
+    settings = tiny_settings.model_copy(update={"final": "folds", "embedding": None})
+    artefact, _ = train(settings, tmp_path / "run")
+    folds = [load_network(tmp_path / "run" / f"fold-{fold}") for fold in range(settings.thresholds.folds)]
+    mean = torch.stack([fold.narratives.weight for fold in folds]).mean(dim=0)
+    shipped = load_network(artefact.path).narratives.weight
+    torch.testing.assert_close(shipped, mean, atol=1e-3, rtol=1e-3)  # artefacts are kept in half precision
+    assert not torch.equal(folds[0].narratives.weight, folds[1].narratives.weight)
+    assert not (tmp_path / "run" / "logs" / "final").exists()
