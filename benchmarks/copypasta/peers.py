@@ -180,6 +180,18 @@ def retsim(texts: list[str]) -> np.ndarray:
     return np.asarray(TextSim(batch_size=128, verbose=0).embed(texts), dtype=np.float32)
 
 
+def e5(folder: Path | None) -> Callable[[list[str]], np.ndarray]:
+    """Make the function that embeds by an encoder as it was pretrained; "query: " is what e5 wants before a text."""
+
+    def embed(texts: list[str]) -> np.ndarray:
+        from sentence_transformers import SentenceTransformer
+
+        encoder = SentenceTransformer(str(folder), device="cpu")
+        return encoder.encode([f"query: {text}" for text in texts], normalize_embeddings=True)
+
+    return embed
+
+
 LEXICAL_PEERS = {
     "datasketch MinHash": Peer(datasketch_minhash, (0.2, 0.25, 0.3, 0.4, 0.5)),
     "rensa MinHash": Peer(rensa_minhash, (0.2, 0.25, 0.3, 0.4, 0.5)),

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 from families import WRITTEN, Collection, load_halves
 from measures import Quality, measure
-from peers import LEXICAL_PEERS, SLOW_PEERS, Peer, on_folded, retsim, vector_peers
+from peers import LEXICAL_PEERS, SLOW_PEERS, Peer, e5, on_folded, retsim, vector_peers
 from variants import KINDS
 
 from narratrace import Classifier, CopypastaGrouper
 from narratrace.model.errors import NarratraceError
 
-PEERS = ("none", "lexical", "slow", "retsim", "artefact")
+PEERS = ("none", "lexical", "slow", "retsim", "artefact", "e5")
 
 
 def main() -> None:
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=3000, help="posts of the background (default 3000)")
     parser.add_argument("--semantic", action="store_true", help="embed posts for the semantic and translation stages")
     parser.add_argument("--artefact", type=Path, help="artefact that embeds; the built-in one if not given")
+    parser.add_argument("--base", type=Path, help="folder of 'narratrace base build': the e5 encoder, for --peers e5")
     parser.add_argument(
         "--peers", nargs="*", default=["lexical"], choices=PEERS, help="sets of peers (default lexical)"
     )
@@ -43,6 +44,8 @@ def main() -> None:
     chosen, reported = load_halves(given.families, given.background, given.posts)
     print(f"{len(chosen.texts)} posts to choose thresholds, {len(reported.texts)} to report\n", flush=True)
     head()
+    if "e5" in given.peers and not given.base:
+        parser.error("--peers e5 needs --base")
     embed = Classifier.load(given.artefact).embed if given.semantic or "artefact" in given.peers else None
     start = time.process_time()
     labels = CopypastaGrouper(embed=embed if given.semantic else None).fit(reported.texts).labels_
@@ -55,12 +58,11 @@ def main() -> None:
     if "slow" in given.peers:
         for name, peer in SLOW_PEERS.items():
             compare(name, peer, peer, chosen, reported)
-    for name, function in (("RETSim", retsim if "retsim" in given.peers else None),
-                           ("our embedding", embed if "artefact" in given.peers else None)):  # fmt: skip
-        if function:
-            sets = [vector_peers(name, np.asarray(function(half.texts))) for half in (chosen, reported)]
-            for peer in sets[0]:
-                compare(peer, sets[0][peer], sets[1][peer], chosen, reported)
+    embeddings = {"retsim": ("RETSim", retsim), "artefact": ("our embedding", embed), "e5": ("e5", e5(given.base))}
+    for name, function in (embeddings[peers] for peers in embeddings if peers in given.peers):
+        sets = [vector_peers(name, np.asarray(function(half.texts))) for half in (chosen, reported)]
+        for peer in sets[0]:
+            compare(peer, sets[0][peer], sets[1][peer], chosen, reported)
 
 
 def compare(name: str, choosing: Peer, reporting: Peer, chosen: Collection, reported: Collection) -> None:
