@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from narratrace.commands.score import BACKEND_HELP, THRESHOLDS_HELP
+from narratrace.model.errors import SettingsError
 
 if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator
+
     from rich.console import RenderableType
 
     from narratrace.inference.classifier import Classifier, Prediction
+
+READ_AT_ONCE = 2**13
+"""Bytes of stdin that are answered together at most, some dozens of posts."""
 
 SHOWN_SCORE = 0.1
 """Score from which a narrative is worth a line although it is no label."""
@@ -25,6 +34,14 @@ def predict(
         typer.Argument(metavar="TEXT", help="Posts; without any, one post a line from stdin.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with every score.")] = False,
+    as_jsonl: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl",
+            help="Posts from stdin are JSON objects, one a line, with a text and, if you like, an id, which the answer "
+            "repeats; answers are as with --json.",
+        ),
+    ] = False,
     artefact: Annotated[
         Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
     ] = None,
@@ -33,7 +50,7 @@ def predict(
         Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)
     ] = None,
 ) -> None:
-    """Say which narratives posts advance, and their stance, with the scores behind it.
+    r"""Say which narratives posts advance, and their stance, with the scores behind it.
 
     [bold]Examples[/bold]
 
@@ -42,31 +59,76 @@ def predict(
         narratrace predict --json "暴徒打砸搶燒，支持警察" "有片有真相，警察亂咁打人"
 
         cat posts.txt | narratrace predict --json | jq .labels
+
+    Posts from stdin are answered as they come, so a program may keep the
+    command running and send it one post after another:
+
+        echo '{"id": 7, "text": "前線暴徒收錢\n支持警察"}' | narratrace predict --jsonl
     """
-    if texts:
-        # Python hides bytes that are not UTF-8 in surrogates, which could not be printed.
-        posts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-    else:
-        lines = sys.stdin.buffer.read().decode("utf-8", "replace").split("\n")
-        posts = [line.strip() for line in lines if line.strip()]
+    if texts and as_jsonl:
+        raise SettingsError("--jsonl reads posts from stdin: leave the texts out, or leave --jsonl out.")
 
     from narratrace.inference.classifier import Classifier
 
     classifier = Classifier.load(artefact, backend=backend, thresholds=thresholds)
-    predictions = classifier.predict(posts)
-    if as_json:
-        import dataclasses
-        import json
+    if as_json or as_jsonl:
+        show = _print_json
+    else:
+        from rich.console import Console
 
-        for post, prediction in zip(posts, predictions, strict=True):
-            typer.echo(json.dumps({"text": post, **dataclasses.asdict(prediction)}, ensure_ascii=False))
-        return
+        console = Console(highlight=False)
 
-    from rich.console import Console
+        def show(post: dict[str, Any], prediction: Prediction) -> None:
+            console.print(_render(post["text"], prediction, classifier))
 
-    console = Console(highlight=False)
-    for post, prediction in zip(posts, predictions, strict=True):
-        console.print(_render(post, prediction, classifier))
+    # Python hides bytes of the command line that are not UTF-8 in surrogates, which could not be printed.
+    given = [{"text": text.encode("utf-8", "replace").decode("utf-8")} for text in texts or ()]
+    for posts in [given] if texts else _from_stdin(as_jsonl):
+        predictions = iter(classifier.predict([post["text"] for post in posts if "error" not in post]))
+        for post in posts:
+            if "error" in post:
+                typer.echo(json.dumps(post, ensure_ascii=False))
+            else:
+                show(post, next(predictions))
+
+
+def _from_stdin(as_jsonl: bool) -> Iterator[list[dict[str, Any]]]:
+    """Yield posts as soon as they come: a program that sends one gets its answer before it sends another."""
+    stdin = cast("io.BufferedIOBase", sys.stdin.buffer)
+    started: list[bytes] = []
+    while chunk := stdin.read1(READ_AT_ONCE):
+        whole, newline, rest = chunk.rpartition(b"\n")
+        if newline:
+            yield _posts(b"".join([*started, whole]), as_jsonl)
+            started.clear()
+        started.append(rest)
+    yield _posts(b"".join(started), as_jsonl)
+
+
+def _posts(data: bytes, as_jsonl: bool) -> list[dict[str, Any]]:
+    lines = (line.removeprefix("\ufeff").strip() for line in data.decode("utf-8", "replace").split("\n"))
+    return [_record(line) if as_jsonl else {"text": line} for line in lines if line]
+
+
+def _record(line: str) -> dict[str, Any]:
+    """Id and text of a JSON object; in place of the text what is wrong with it, so that every line has an answer."""
+    from narratrace.inference.archives.fields import to_text
+
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):  # brackets nested without end
+        return {"error": "unreadable JSON"}
+    if not isinstance(record, dict):
+        return {"error": "not a JSON object"}
+    known = {"id": record["id"]} if "id" in record else {}
+    text = to_text(record.get("text"))
+    if text is None:
+        return known | {"error": "text is not a string" if "text" in record else "no text"}
+    return known | {"text": text}
+
+
+def _print_json(post: dict[str, Any], prediction: Prediction) -> None:
+    typer.echo(json.dumps(post | dataclasses.asdict(prediction), ensure_ascii=False))
 
 
 def _render(post: str, prediction: Prediction, classifier: Classifier) -> RenderableType:

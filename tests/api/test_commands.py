@@ -10,12 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from narratrace.commands import main
+from narratrace.commands.predict import READ_AT_ONCE
 from narratrace.inference.classifier import Classifier
 from narratrace.model.artefact import MANIFEST, Artefact
 from narratrace.training.settings import TrainingSettings
@@ -101,6 +103,66 @@ def test_predict_takes_an_empty_post_and_bytes_that_are_no_text(predict: Command
     ended = predict("caf\udce9 ok")  # as Python gives a word of the command line that is not UTF-8
     assert ended.code == 0
     assert "caf? ok" in ended.out
+
+
+def test_predict_reads_a_long_stdin_as_it_reads_a_short_one(predict: Command) -> None:
+    # Lines and characters lie across what is read at once, one line is longer than it, and the last one is not ended.
+    posts = [f"{number}" + "支持警察" * (number % 7) for number in range(900)]
+    posts[450] = "遮" * READ_AT_ONCE
+    ended = predict("--json", stdin="\n".join(posts).encode())
+    assert (ended.code, ended.err) == (0, "")
+    assert [json.loads(line)["text"] for line in ended.out.splitlines()] == posts
+
+
+def test_predict_answers_a_post_before_the_next_one_is_sent(tiny_artefact: Artefact) -> None:
+    command = [sys.executable, "-m", "narratrace", "predict", "--jsonl", "--artefact", str(tiny_artefact.path)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
+        ThreadPoolExecutor() as aside,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            for sent in ("a", "b"):
+                process.stdin.write(json.dumps({"id": sent, "text": "支持警察"}).encode() + b"\n")
+                process.stdin.flush()
+                answer = aside.submit(process.stdout.readline).result(timeout=120)
+                assert json.loads(answer)["id"] == sent
+            process.stdin.close()
+            assert process.wait(timeout=120) == 0
+        finally:
+            process.kill()
+
+
+def test_predict_takes_records_with_ids(predict: Command, tiny_classifier: Classifier) -> None:
+    posts = ["支持警察\n嚴正執法！", "[bold]Stand[/bold] firm", ""]
+    records = [{"id": "p1", "text": posts[0]}, {"text": posts[1], "likes": 3}, {"id": 2**60, "text": posts[2]}]
+    ended = predict("--jsonl", stdin="\n".join(map(json.dumps, records)).encode("utf-8-sig"))
+    assert (ended.code, ended.err) == (0, "")
+    answers = [json.loads(line) for line in ended.out.splitlines()]
+    assert [answer["text"] for answer in answers] == posts
+    assert [answer.get("id") for answer in answers] == ["p1", None, 2**60]
+    assert [answer["stance"] for answer in answers] == [one.stance for one in tiny_classifier.predict(posts)]
+
+
+def test_predict_answers_a_record_that_is_no_post_and_goes_on(predict: Command) -> None:
+    lines = ['{"text": "x"', "[1]", '{"id": 3}', '{"id": 4, "text": 4}', "[" * 100_000, '{"id": 6, "text": "\\ud800"}']
+    ended = predict("--jsonl", stdin="\n".join(lines).encode())
+    assert (ended.code, ended.err) == (0, "")
+    *errors, last = [json.loads(line) for line in ended.out.splitlines()]
+    assert errors == [
+        {"error": "unreadable JSON"},
+        {"error": "not a JSON object"},
+        {"id": 3, "error": "no text"},
+        {"id": 4, "error": "text is not a string"},
+        {"error": "unreadable JSON"},
+    ]
+    assert (last["id"], last["text"]) == (6, "\N{REPLACEMENT CHARACTER}")
+
+
+def test_predict_takes_records_from_stdin_alone(predict: Command) -> None:
+    ended = predict("--jsonl", "a post")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
 
 
 def test_info_shows_what_an_artefact_is(narratrace: Command, tiny_artefact: Artefact) -> None:
