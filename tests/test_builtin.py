@@ -13,6 +13,7 @@ import opencc
 import pytest
 
 from narratrace import Artefact, Classifier, Prediction, Taxonomy
+from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS
 from narratrace.model.artefact import BUILTIN
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -48,6 +49,11 @@ def test_it_opens_and_knows_the_shipped_taxonomy() -> None:
     assert artefact.taxonomy == Taxonomy.load("hong_kong_2019")
     assert artefact.manifest.narratives == artefact.taxonomy.narrative_ids
     assert artefact.backends == ("onnx-int8", "torch")
+
+
+def test_grouping_has_thresholds_that_were_chosen_for_its_embedding() -> None:
+    """With those of another embedding, posts are linked that have nothing to do with each other."""
+    assert Artefact.open().id in DEFAULT_SETTINGS.read_text(encoding="utf-8")
 
 
 def test_no_file_is_too_large_to_publish() -> None:
