@@ -37,6 +37,9 @@ BUILTIN = Path(__file__).resolve().parent / "builtin" / "hong_kong_2019"
 ThresholdSet = Literal["f1", "precision"]
 """The sets of thresholds: those of the best F1, and those of a promised precision."""
 
+FinalNetwork = Literal["all", "folds"]
+"""The network that ships: of one more training, on all posts, or the mean of the folds' networks."""
+
 FORMAT: Literal[1] = 1
 """Version of the folder's layout; an artefact of another version is refused."""
 
@@ -133,6 +136,18 @@ class LearntFrom(StrictModel):
     posts: int = Field(ge=0, description="How many there are.")
     synthetic: int = Field(ge=0, description="How many of these count in no threshold and no figure.")
     folds: int = Field(ge=2, description="Folds of the cross-validation behind calibration and thresholds.")
+    final: FinalNetwork | None = Field(
+        default=None,
+        description="The network that ships: of one more training, on all posts, or the mean of the folds' networks; "
+        "null: not recorded.",
+    )
+
+
+class AveragedWith(StrictModel):
+    """An earlier artefact whose weights went into the mean that ships."""
+
+    id: str = Field(description="Its id.")
+    share: float = Field(gt=0, lt=1, description="Its part of the mean.")
 
 
 class Manifest(StrictModel):
@@ -152,6 +167,9 @@ class Manifest(StrictModel):
     max_tokens: int = Field(gt=2, description="Tokens that are read at once; longer posts are read in windows.")
     dimension: int | None = Field(default=None, gt=0, description="Length of a post's embedding; null: not recorded.")
     learnt_from: LearntFrom | None = Field(default=None, description="What it learnt from; null: see its card.")
+    averaged_with: AveragedWith | None = Field(
+        default=None, description="What its network's weights were averaged with after training; null: nothing."
+    )
     calibration: dict[str, Calibration]
     stance_calibration: StanceCalibration
     advances: float = Field(

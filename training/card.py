@@ -25,6 +25,12 @@ It says which of {count} narratives a post *advances*, and whether the post adva
 - attribution: a label says nothing about who wrote a post, or for whom;
 - removing a post or an account on its word alone: it is no sole ground for that."""
 
+_NETWORKS = {
+    "all": "one more training, on all posts",
+    "folds": "the mean of the weights of the cross-validation's networks",
+}
+"""Where the network that ships comes from, by how it was asked for."""
+
 
 def render_card(manifest: Manifest, taxonomy: Taxonomy, sets: Mapping[str, Figures], **more: Any) -> str:
     """Render the card of an artefact.
@@ -75,6 +81,13 @@ def _made_from(manifest: Manifest) -> Iterator[str]:
             f"{learnt.posts} posts to learn from, {learnt.synthetic} of them synthetic.",
             f"Calibration and thresholds: {learnt.folds}-fold cross-validation over groups of related posts.",
         ]
+        if learnt.final:
+            facts.append(f"Network: {_NETWORKS[learnt.final]}.")
+    if earlier := manifest.averaged_with:
+        facts.append(
+            f"Its weights are averaged with those of the earlier artefact `{earlier.id}`, at a share of "
+            f"{earlier.share:.0%}; the posts which that one learnt from are not counted here."
+        )
     facts += [
         f"Languages: {', '.join(manifest.languages)}. Posts in others get scores but no labels.",
         f"Reads {manifest.max_tokens} tokens at once; longer posts in overlapping windows.",
@@ -193,6 +206,12 @@ def _limits(manifest: Manifest, sets: Mapping[str, Figures], own: Mapping[str, F
         "Scores are probabilities on posts like those it was calibrated on, of which many advance a narrative. In an "
         "archive where few do, they are too high, and fewer of the labels are right."
     )
+    if manifest.learnt_from:
+        yield (
+            "Calibration, thresholds and what they promise were fitted on the networks of the cross-validation, each "
+            "of which learnt from a part of the posts. The network that ships is another one: it is measured on the "
+            "other sets alone, and no promise was tested on it."
+        )
     yield "Labels agree with those who annotated, and inherit their mistakes."
     for name, measured in own.items():
         rare = [one for one, found in measured["narratives"].items() if found["support"] < SUPPORT]

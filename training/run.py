@@ -22,6 +22,7 @@ from narratrace.model.artefact import (
     TAXONOMY,
     WIDE,
     Artefact,
+    AveragedWith,
     Base,
     LearntFrom,
     Manifest,
@@ -30,7 +31,7 @@ from narratrace.model.artefact import (
 )
 from narratrace.model.errors import SettingsError
 from narratrace.model.export import export_onnx
-from narratrace.model.network import load_network, save_heads
+from narratrace.model.network import load_network, save_heads, save_network
 from narratrace.model.quantise import quantise
 from narratrace.model.scores import Logits
 from narratrace.model.settings import save_settings
@@ -49,6 +50,7 @@ from narratrace.training.metrics import Answers, Truth, measure, measure_languag
 from narratrace.training.rows import fingerprint
 from narratrace.training.run_posts import RunPosts, deal, read_posts
 from narratrace.training.settings import TrainingSettings
+from narratrace.training.soup import open_soup, stir_in
 from narratrace.training.trainer import infer
 from narratrace.training.trainings import FINAL, LOGITS, LOGS, Progress, fold_name, train_all
 from narratrace.training.wide import fit_wide
@@ -56,15 +58,18 @@ from narratrace.training.wide import fit_wide
 EMBEDDING = "embedding"
 """Folder of what the sentence embedding learnt from, and of its projection."""
 
+SOUP = "soup"
+"""Folder of the final network, averaged with an earlier artefact's."""
+
 
 def train(
     settings: TrainingSettings, out: Path, *, jobs: int = 1, on_progress: Progress = lambda _: None
 ) -> tuple[Artefact, dict[str, Any]]:
     """Train an artefact.
 
-    Every training of the run (one per cross-validation fold, and the final one) is kept in ``out`` when it is done,
-    and one that is cut off leaves checkpoints: the same call continues an interrupted run where it was, and gives the
-    artefact that it would have given.
+    Every training of the run (one per cross-validation fold and, with ``final: all``, one on all posts) is kept in
+    ``out`` when it is done, and one that is cut off leaves checkpoints: the same call continues an interrupted run
+    where it was, and gives the artefact that it would have given.
 
     Parameters
     ----------
@@ -85,10 +90,12 @@ def train(
 
     Raises
     ------
+    ArtefactError
+        The artefact of ``soup`` cannot be opened.
     InputError
         A file of posts cannot be read.
     SettingsError
-        ``out`` holds a run with other settings, posts or base.
+        ``out`` holds a run with other settings, posts or base, or ``soup`` names an artefact of another make.
     StoppedError
         The run was asked to stop, by Ctrl-C or TERM.
     """
@@ -96,6 +103,8 @@ def train(
     posts = read_posts(settings, taxonomy)
     folds = deal(posts, settings)
     base_folder, base = open_base(settings.base, out)
+    soup = settings.soup
+    earlier = open_soup(soup.artefact, base_folder, taxonomy.narrative_ids) if soup else None
     _claim(out, settings, base_folder, taxonomy, folds)
     settings = settings.model_copy(update={"base": base_folder})
     train_all(settings, posts, out, jobs, on_progress)
@@ -104,36 +113,43 @@ def train(
     held_out = _held_out_logits(out, posts, folds, taxonomy, settings)
     decision = fit_decision(*held_out, posts.measured, taxonomy, settings.data.languages, settings.thresholds)
 
+    shipped = out / FINAL
+    if soup:
+        network = stir_in(load_network(shipped), soup.artefact, soup.share)
+        shipped = out / SOUP
+        save_network(network, settings.base, shipped, settings.max_tokens)
     # The encoder as it was saved, in half precision, is what is measured and exported.
-    network = load_network(out / FINAL)
+    network = load_network(shipped)
     wide = fit_wide(posts.learnt, taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
-    add_embedder(network, tokenizer, settings, out / FINAL, out / EMBEDDING, on_progress)
+    add_embedder(network, tokenizer, settings, shipped, out / EMBEDDING, on_progress)
 
     learnt_from = {tie for post in posts.learnt for tie in post.ties}
 
-    def figures(of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
+    def figures(row: str, of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
         scores = decision.scores(deep, wide)
         answers, truth = Answers.of(scores, decision.thresholds.flag(scores)), Truth.of(of, taxonomy)
         languages = [post.language for post in of]
         at = answers, truth, related_groups(of)
         return {
-            "rows": {"narratrace, torch": measure(taxonomy.narrative_ids, *at)},
+            "rows": {row: measure(taxonomy.narrative_ids, *at)},
             "languages": measure_languages(taxonomy.narrative_ids, languages, *at),
         }
 
     def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
         texts = [normalise(post.text).text for post in dev]
         tied = sum(not learnt_from.isdisjoint(post.ties) for post in dev)
-        return figures(dev, infer(network, tokenizer, texts), wide.run(texts)) | {"tied": tied}
+        return figures("narratrace, torch", dev, infer(network, tokenizer, texts), wide.run(texts)) | {"tied": tied}
 
     sets: dict[str, Any] = {
-        "cross_validation": figures(posts.measured, *held_out),
+        "cross_validation": figures("the folds' networks", posts.measured, *held_out),
         **{name: on_dev(dev) for name, dev in posts.dev.items()},
     }
     metrics = {
-        name: found["rows"]["narratrace, torch"] | {"tied": found.get("tied", 0)} for name, found in sets.items()
+        name: measured | {"tied": found.get("tied", 0)}
+        for name, found in sets.items()
+        for measured in found["rows"].values()
     }
     fields: dict[str, Any] = {
         "narratrace": version("narratrace"),
@@ -149,7 +165,9 @@ def train(
             posts=len(posts.learnt),
             synthetic=len(posts.synthetic),
             folds=settings.thresholds.folds,
+            final=settings.final,
         ),
+        "averaged_with": AveragedWith(id=earlier.id, share=soup.share) if soup and earlier else None,
         "calibration": dict(zip(taxonomy.narrative_ids, decision.calibration, strict=True)),
         "stance_calibration": decision.stance_calibration,
         "advances": decision.thresholds.advances,
@@ -160,7 +178,7 @@ def train(
     }
 
     def fill(folder: Path) -> None:
-        shutil.copytree(out / FINAL, folder, dirs_exist_ok=True)
+        shutil.copytree(shipped, folder, dirs_exist_ok=True)
         save_heads(network, folder)
         wide.save(folder / WIDE)
         taxonomy.dump(folder / TAXONOMY)
@@ -197,11 +215,12 @@ def _held_out_logits(
 
 def _claim(out: Path, settings: TrainingSettings, base: Path, taxonomy: Taxonomy, folds: NDArray[np.int64]) -> None:
     """Make the run's folder, or make sure that it holds this very run."""
-    # The wide part, embedding, thresholds and figures come later: changing them costs no training. Defaults are left
-    # out, so that a setting that a later version adds does not make an older run another one.
+    # Soup, wide part, embedding, thresholds and figures come later: changing them costs no training. Defaults are
+    # left out, so that a setting that a later version adds does not make an older run another one.
     later: Any = {
         "data": {"description", "dev", "languages"},
         "thresholds": {"smoothing", "false_flags", "precision", "confidence", "default"},
+        "soup": True,
         "wide": True,
         "embedding": True,
         "full_precision": True,

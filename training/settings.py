@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from narratrace.model.artefact import ThresholdSet
+from narratrace.model.artefact import FinalNetwork, ThresholdSet
 from narratrace.model.settings import Settings
 
 
@@ -247,7 +247,7 @@ class EarlyStoppingSettings(Settings):
 
 
 class SoupSettings(Settings):
-    """An earlier artefact whose weights are averaged with those of the final network."""
+    """An earlier artefact whose weights are averaged with those of the final network, after all trainings."""
 
     artefact: Path = Field(description="Folder of an artefact with the same base and narratives.")
     share: float = Field(gt=0, lt=1, description="Its part of the mean.")
@@ -272,7 +272,7 @@ class TrainingSettings(Settings):
     loss: LossSettings
     wide: WideSettings
     thresholds: ThresholdSettings
-    final: Literal["all", "folds"] = Field(
+    final: FinalNetwork = Field(
         default="all",
         description="The network that ships: one more training, on all posts, or the mean of the folds' networks.",
     )

@@ -1,4 +1,4 @@
-"""The trainings of a run, side by side: one for each fold of the cross-validation, and the final one on all posts.
+"""The trainings of a run, side by side: one for each fold of the cross-validation, and, if asked for, one on all posts.
 
 Each is done in a process of its own and leaves a folder when it is done. One that is stopped leaves a checkpoint.
 """
@@ -26,7 +26,7 @@ import torch
 from filelock import FileLock
 
 from narratrace.model.errors import NarratraceError, StoppedError
-from narratrace.model.network import Network, load_encoder, load_network, save_network
+from narratrace.model.network import load_encoder, load_network, save_network
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
@@ -34,11 +34,11 @@ from narratrace.training.augmentation import Augmentation
 from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states
 from narratrace.training.run_posts import RunPosts, deal, read_posts, split_watched
 from narratrace.training.settings import TrainingSettings
-from narratrace.training.soup import mean_network, stir_in
+from narratrace.training.soup import mean_network
 from narratrace.training.trainer import Step, fine_tune, infer
 
 FINAL = "final"
-"""Name of the training on all posts, and folder of the network that ships."""
+"""Name of the training on all posts, and folder of its network, or of the mean of the folds' networks."""
 
 LOGS = "logs"
 """Folder of a run with one folder for each training: figures of the epochs, TensorBoard's events, checkpoints."""
@@ -97,7 +97,8 @@ def train_all(
         raise StoppedError(f"Stopped. Checkpoints are in {out}: the same command goes on from there.")
     if not (out / FINAL).is_dir():
         with _appearing(out, FINAL) as folder:
-            _save_final(mean_network([load_network(out / name) for name in folds]), settings, folder)
+            mean = mean_network([load_network(out / name) for name in folds])
+            save_network(mean, settings.base, folder, settings.max_tokens)
     for name in (STATES, OFFSETS):
         (out / name).unlink(missing_ok=True)
 
@@ -256,15 +257,13 @@ def _train(settings: TrainingSettings, out: Path, name: str) -> None:
         asked_to_stop=_stop.is_set,
     )
     with _appearing(out, name) as folder:
-        if name == FINAL:
-            _save_final(network, settings, folder)
-        else:
+        if name != FINAL:
             measured = zip(posts.measured, folds.tolist(), strict=False)
             texts = [normalise(post.text).text for post, fold in measured if fold_name(fold) == name]
             tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
             np.savez(folder / LOGITS, **infer(network, tokenizer, texts)._asdict())
-            if settings.final == "folds":
-                save_network(network, settings.base, folder, settings.max_tokens)
+        if name == FINAL or settings.final == "folds":
+            save_network(network, settings.base, folder, settings.max_tokens)
 
 
 @contextmanager
@@ -275,10 +274,3 @@ def _appearing(out: Path, name: str) -> Iterator[Path]:
         folder.mkdir()
         yield folder
         shutil.move(folder, out / name)
-
-
-def _save_final(network: Network, settings: TrainingSettings, folder: Path) -> None:
-    """Write the network that ships."""
-    if settings.soup:
-        network = stir_in(network, settings.soup)
-    save_network(network, settings.base, folder, settings.max_tokens)

@@ -31,9 +31,9 @@ def train(
 ) -> None:
     """Fine-tune an encoder on labelled posts, and save it with calibration and thresholds as an artefact.
 
-    Cross-validation trains once per fold, then the final training sees every post. Ctrl-C leaves checkpoints, as does
-    a power cut: the same command goes on where it was, and gives the same artefact. OUT/training.html has the curves,
-    while it runs: tensorboard --logdir OUT/logs.
+    Cross-validation trains once per fold; with final: all, one more training sees every post. Ctrl-C leaves
+    checkpoints, as does a power cut: the same command goes on where it was, and gives the same artefact.
+    OUT/training.html has the curves, while it runs: tensorboard --logdir OUT/logs.
 
     [bold]Example[/bold], an invented campaign:
 

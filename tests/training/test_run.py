@@ -10,13 +10,23 @@ from typing import Any
 import pytest
 import torch
 
-from narratrace.model.artefact import CARD, HEADS, ONNX_FILES, TAXONOMY, TOKENIZER, WIDE, Artefact
-from narratrace.model.errors import InputError, SettingsError
-from narratrace.model.network import load_network
+from narratrace.model.artefact import (
+    CARD,
+    HEADS,
+    ONNX_FILES,
+    TAXONOMY,
+    TOKENIZER,
+    WIDE,
+    Artefact,
+    AveragedWith,
+    save_artefact,
+)
+from narratrace.model.errors import ArtefactError, InputError, SettingsError
+from narratrace.model.network import load_network, save_heads
 from narratrace.model.settings import load_settings
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.run import train
-from narratrace.training.settings import TrainingSettings
+from narratrace.training.settings import SoupSettings, TrainingSettings
 from narratrace.training.trainer import Step
 
 TRAININGS = ("final", "fold-0", "fold-1")
@@ -47,6 +57,9 @@ def test_a_run_gives_an_artefact_its_card_and_its_settings(
     assert tiny_artefact.taxonomy == taxonomy
     assert (manifest.base.name, manifest.base.licence) == ("tiny", "Apache-2.0")
     assert set(manifest.metrics) == {"cross_validation", "same"}
+    assert manifest.learnt_from
+    assert manifest.learnt_from.final == "all"
+    assert manifest.averaged_with is None
     assert manifest.metrics["same"]["posts"] == len(labelled)
     assert manifest.metrics["same"]["stance_accuracy"] > manifest.metrics["cross_validation"]["stance_accuracy"]
     assert set(manifest.calibration) == set(manifest.thresholds) == set(taxonomy.narrative_ids)
@@ -138,3 +151,50 @@ def test_the_final_network_can_be_the_mean_of_the_folds(tiny_settings: TrainingS
     torch.testing.assert_close(shipped, mean, atol=1e-3, rtol=1e-3)  # artefacts are kept in half precision
     assert not torch.equal(folds[0].narratives.weight, folds[1].narratives.weight)
     assert not (tmp_path / "run" / "logs" / "final").exists()
+    assert artefact.manifest.learnt_from
+    assert artefact.manifest.learnt_from.final == "folds"
+    assert "the mean of the weights of the cross-validation's networks" in (artefact.path / CARD).read_text("utf-8")
+
+
+def test_a_finished_run_is_averaged_with_an_earlier_artefact_which_manifest_and_card_name(
+    run: Path, tiny_artefact: Artefact, tiny_settings: TrainingSettings, tmp_path: Path
+) -> None:
+    def averaged(earlier: Path) -> Artefact:
+        soup = SoupSettings(artefact=earlier, share=0.25)
+        return train(tiny_settings.model_copy(update={"soup": soup}), run)[0]
+
+    before = stamps(run)
+    own = load_network(run / "final").narratives.weight
+    zeros = load_network(tiny_artefact.path)
+    torch.nn.init.zeros_(zeros.narratives.weight)
+    folder = tmp_path / "earlier"
+    fields = tiny_artefact.manifest.model_dump(exclude={"format", "id", "created", "files"})
+
+    def fill(into: Path) -> None:
+        shutil.copytree(tiny_artefact.path, into, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
+        save_heads(zeros, into)
+
+    earlier = save_artefact(folder, fill, **fields)
+    artefact = averaged(folder)
+    assert stamps(run) == before  # no training is repeated for it
+    torch.testing.assert_close(load_network(artefact.path).narratives.weight, 0.75 * own, atol=1e-3, rtol=1e-3)
+    assert artefact.manifest.averaged_with == AveragedWith(id=earlier.id, share=0.25)
+    card = (artefact.path / CARD).read_text(encoding="utf-8")
+    assert f"`{earlier.id}`, at a share of 25%" in card
+    assert "no promise was tested on it" in card
+    # The same folder may hold another artefact by then: it counts, and is named.
+    shutil.rmtree(folder)
+    shutil.copytree(tiny_artefact.path, folder)
+    artefact = averaged(folder)
+    assert artefact.manifest.averaged_with == AveragedWith(id=tiny_artefact.id, share=0.25)
+    torch.testing.assert_close(load_network(artefact.path).narratives.weight, own, atol=1e-3, rtol=1e-3)
+    assert train(tiny_settings, run)[0].id == tiny_artefact.id  # what ships without it is not lost
+
+
+def test_an_artefact_to_average_with_is_looked_for_before_anything_is_trained(
+    tiny_settings: TrainingSettings, tmp_path: Path
+) -> None:
+    soup = SoupSettings(artefact=tmp_path / "nowhere", share=0.25)
+    with pytest.raises(ArtefactError, match="no artefact folder"):
+        train(tiny_settings.model_copy(update={"soup": soup}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
