@@ -272,8 +272,9 @@ class CopypastaGrouper:
             self._semantic.add(wanted, np.asarray(embeddings, dtype=np.float32)[rows], texts)
         elif self.embed is not None:
             wanted = self._semantic.missing(np.unique(self._star), texts)
-            published = self._posts["text"].take(pa.array(first_post[wanted]))
-            self._semantic.add(wanted, self.embed(published.to_pylist()), texts)
+            if len(wanted):  # what embeds need not know how long the vectors of no texts are
+                published = self._posts["text"].take(pa.array(first_post[wanted]))
+                self._semantic.add(wanted, self.embed(published.to_pylist()), texts)
         star_weight = np.bincount(self._star, weight, minlength=n).astype(np.int64)
         self._home, self._home_similarity = find_stars(
             n,
@@ -324,10 +325,11 @@ class CopypastaGrouper:
         label[query[order]] = self._node_label[star[order]]  # the most similar comes last and stays
         if self.embed is not None:
             rest = np.flatnonzero((label < 0) & (asked.information >= self.settings.semantic.min_information))
-            vectors = self.embed(published.take(pa.array(rest)).to_pylist())
-            texts = [lexical[each] for each in rest.tolist()]
-            near, _ = self._semantic.nearest(vectors, texts, asked.take(rest), self._texts)
-            label[rest[near >= 0]] = self._node_label[near[near >= 0]]
+            if len(rest):
+                vectors = self.embed(published.take(pa.array(rest)).to_pylist())
+                texts = [lexical[each] for each in rest.tolist()]
+                near, _ = self._semantic.nearest(vectors, texts, asked.take(rest), self._texts)
+                label[rest[near >= 0]] = self._node_label[near[near >= 0]]
         return label
 
     def _row(self, post: int | str) -> int:

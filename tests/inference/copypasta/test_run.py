@@ -15,7 +15,10 @@ from narratrace.inference.copypasta.run import group_archive
 from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 MESSAGE = "一个警察被几十人围着打，头盔都打掉了，还是没有开枪。请大家看清楚谁在克制。"
 POSTS = [
@@ -52,17 +55,31 @@ def test_the_command_writes_groups_posts_links_and_rejects(archive: Path, tmp_pa
         assert kept.exit_code == 0, kept.output
 
 
-def test_posts_can_be_embedded_on_the_way(archive: Path, tmp_path: Path) -> None:
-    asked = []
+def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors that are one for all posts on restraint, whatever their language, and another for the rest."""
+    if not texts:
+        raise ValueError("nobody knows how long the vectors of no texts are")
+    about = [("克制" in text or "restraint" in text) for text in texts]
+    return np.array([[1, 0] if each else [0, 1] for each in about], dtype=np.float32)
 
-    def embed(texts: list[str]) -> object:
-        asked.extend(texts)
-        if MESSAGE in texts:
-            raise InputError("far enough")
-        return np.ones((len(texts), 1), dtype=np.float32)
 
-    path = tmp_path / "text.jsonl"
-    path.write_text(json.dumps({"text": MESSAGE}) + "\n", encoding="utf-8")
-    with pytest.raises(InputError, match="far enough"):
-        group_archive([path], tmp_path / "out", embed=embed)
-    assert MESSAGE in asked
+def write(path: Path, *texts: str) -> Path:
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def test_a_translation_is_found_by_its_vector(tmp_path: Path) -> None:
+    translated = "Dozens of people beat one police officer, and he did not shoot. Look who is showing restraint here."
+    other = "The ferry to the islands was late again this morning, and nobody on the pier was told the reason why."
+    path = write(tmp_path / "posts.jsonl", MESSAGE, translated, other)
+    group_archive([path], tmp_path / "out", embed=embed)
+    [link] = pq.read_table(tmp_path / "out" / "links.parquet").to_pylist()
+    assert (link["stage"], link["similarity"]) == ("translation", 1.0)
+    group_archive([path], tmp_path / "without")
+    assert not pq.read_table(tmp_path / "without" / "links.parquet").num_rows
+
+
+@pytest.mark.parametrize("texts", [[], ["加油", "加油", "rt"]])
+def test_where_no_text_says_enough_none_is_embedded(tmp_path: Path, texts: list[str]) -> None:
+    path = write(tmp_path / "posts.jsonl", *texts)
+    assert group_archive([path], tmp_path / "out", embed=embed).found.posts == len(texts)

@@ -69,6 +69,10 @@ def test_without_vectors_there_are_no_semantic_links() -> None:
 def test_rewritten_posts_are_found_in_increments_and_by_predict() -> None:
     parts = CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS[:3])
     assert parts.predict([PARAPHRASE, TRANSLATION, TOPIC, OTHER]).tolist() == [0, 0, -1, -1]
+    asked: list[int] = []
+    parts.embed = lambda texts: asked.append(len(texts)) or embed(texts)  # type: ignore[func-returns-value]
+    assert parts.predict(["加油", "rt", SEED]).tolist() == [-1, -1, 0]
+    assert not asked  # too short, or known
     for post in POSTS[3:]:
         parts.partial_fit([post])
     assert parts.labels_.tolist() == CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS).labels_.tolist()
