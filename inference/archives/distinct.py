@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from narratrace.inference.archives.arrow_files import map_arrow, map_batch, write_arrow
 from narratrace.inference.archives.keys import find_keys, first_of_each
-from narratrace.inference.archives.ledger import replacing
 from narratrace.inference.archives.shards import TEXTS_SCHEMA, keys_in
 
 if TYPE_CHECKING:
@@ -62,21 +61,12 @@ class ScoreTexts:
             window = texts.take(rows[start : start + self.window])
             if not path.exists():
                 scored = score_texts(window, self.classifier, self.workers)
-                # Not compressed, so that single rows can be looked up in the file.
-                with (
-                    replacing(path) as scratch,
-                    scratch.open("wb") as file,
-                    pa.ipc.new_file(file, scored.schema) as writer,
-                ):
-                    writer.write_batch(scored)
+                write_arrow(path, scored.schema, [scored])
             yield name, {"unit": unit, "share": 1 / len(starts), "count": window.num_rows}
         yield unit, {"unit": unit, "share": 0, "count": 0}
 
     def _texts(self, partition: int) -> pa.Table:
-        batches = []
-        for path in sorted((self.folder / "texts").glob("*.arrow")):
-            with path.open("rb") as file:
-                batches.append(pa.ipc.open_file(file).get_batch(partition))
+        batches = [map_batch(path, partition) for path in sorted((self.folder / "texts").glob("*.arrow"))]
         return pa.Table.from_batches(batches, TEXTS_SCHEMA).combine_chunks()
 
 
@@ -159,12 +149,6 @@ def look_up(folder: Path, partition: int, keys: NDArray[np.uint64]) -> pa.Table:
     The files are mapped, not read: what is looked up costs memory, not what lies there.
     """
     windows = sorted((folder / "scores").glob(f"{partition:04}-*.arrow"))
-    scores = pa.concat_tables(map(_mapped, windows))
+    scores = pa.concat_tables(map(map_arrow, windows))
     rows = find_keys(keys, keys_in(scores))
     return scores.drop_columns(["key_high", "key_low"]).take(rows)
-
-
-def _mapped(path: Path) -> pa.Table:
-    with path.open("rb") as file:  # by Arrow itself, a name that is not UTF-8 cannot be mapped
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return pa.ipc.open_file(pa.py_buffer(content)).read_all()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from narratrace.inference.archives.arrow_files import map_arrow
 from narratrace.inference.archives.distinct import look_up
 from narratrace.inference.archives.ledger import replacing
 from narratrace.inference.archives.shards import keys_in, partition_of
@@ -36,8 +37,7 @@ class JoinScores:
 
     def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
         """Join a shard."""
-        with (self.folder / "posts" / f"{unit}.arrow").open("rb") as file:
-            posts = pa.ipc.open_file(file).read_all()
+        posts = map_arrow(self.folder / "posts" / f"{unit}.arrow")
         scored = join(posts, self.folder, self.partitions)
         write_tally(self.folder, unit, *tally(scored, keys_in(posts)))
         if not self.text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -13,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from narratrace.inference.archives.archive import Archive, MappedSource, PostBatch
+from narratrace.inference.archives.arrow_files import write_arrow
 from narratrace.inference.archives.keys import Distinct, first_of_each, keys_of, scored_form
 from narratrace.inference.archives.ledger import replacing
 from narratrace.inference.archives.streams import CODECS
+from narratrace.inference.archives.writers import json_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -32,7 +33,6 @@ GROUP_BYTES = 2**28
 PARTITION_BYTES = 2**26
 """Bytes of an archive, unpacked, for each part of its distinct texts; one part is held in memory at once."""
 _UNPACKED = 4  # times as big as on disk, about
-_COMPRESSION = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
 def group_sources(archive: Archive, limit: int | None) -> tuple[tuple[MappedSource, ...], ...]:
@@ -111,14 +111,14 @@ class ReadPosts:
     def _write(self, name: str, batches: list[PostBatch]) -> Said:
         keyed = [add_keys(batch.posts, self.distinct) for batch in batches]
         texts = pa.Table.from_batches([texts for _, texts in keyed], TEXTS_SCHEMA)
-        with replacing(self.folder / "posts" / f"{name}.arrow") as path:
-            write_batches(path, KEYED_SCHEMA, [posts for posts, _ in keyed])
-        with replacing(self.folder / "texts" / f"{name}.arrow") as path:
-            write_batches(path, TEXTS_SCHEMA, split_texts(texts, self.partitions))
-        with replacing(self.folder / "rejects" / f"{name}.jsonl") as path, path.open("w", encoding="utf-8") as file:
-            for batch in batches:
-                for reject in batch.rejects:
-                    file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
+        posts_path, texts_path = (self.folder / kind / f"{name}.arrow" for kind in ("posts", "texts"))
+        write_arrow(posts_path, KEYED_SCHEMA, [posts for posts, _ in keyed], compressed=True)
+        write_arrow(texts_path, TEXTS_SCHEMA, split_texts(texts, self.partitions), compressed=True)
+        with (
+            replacing(self.folder / "rejects" / f"{name}.jsonl") as path,
+            path.open("w", encoding="utf-8", newline="\n") as file,
+        ):
+            file.writelines(json_line(asdict(reject)) for batch in batches for reject in batch.rejects)
         reasons = Counter(reject.reason for batch in batches for reject in batch.rejects)
         return {
             "count": sum(batch.posts.num_rows for batch in batches),
@@ -178,10 +178,3 @@ def keys_in(table: pa.Table) -> NDArray[np.uint64]:
 def partition_of(keys: NDArray[np.uint64], partitions: int) -> NDArray[np.uint64]:
     """Partition that each key belongs to."""
     return keys[:, 0] % np.uint64(partitions)
-
-
-def write_batches(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> None:
-    """Write an Arrow file with these very record batches, compressed."""
-    with path.open("wb") as file, pa.ipc.new_file(file, schema, options=_COMPRESSION) as writer:
-        for batch in batches:
-            writer.write_batch(batch)

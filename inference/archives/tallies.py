@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from narratrace.inference.archives.ledger import replacing
-from narratrace.inference.archives.shards import KEY_FIELDS, write_batches
+from narratrace.inference.archives.arrow_files import map_arrow, write_arrow
+from narratrace.inference.archives.shards import KEY_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,8 +100,7 @@ def _sample(scored: pa.Table, keys: NDArray[np.uint64], owner: NDArray[np.int64]
 def write_tally(folder: Path, shard: str, counts: pa.Table, samples: pa.Table) -> None:
     """Write what :func:`tally` gives for a shard."""
     for kind, table in (("counts", counts), ("samples", samples)):
-        with replacing(folder / kind / f"{shard}.arrow") as path:
-            write_batches(path, table.schema, table.to_batches())
+        write_arrow(folder / kind / f"{shard}.arrow", table.schema, table.to_batches(), compressed=True)
 
 
 @dataclass(frozen=True)
@@ -129,19 +128,19 @@ def add_up(folder: Path, shards: Sequence[str]) -> Totals:
     waiting = [COUNTS.empty_table()]
     samples = SAMPLES.empty_table()
     for shard in shards:
-        counts = _read(folder / "counts" / f"{shard}.arrow")
+        counts = map_arrow(folder / "counts" / f"{shard}.arrow")
         wanted = pc.or_(pc.not_equal(counts["by"], "account"), pc.not_equal(counts["what"], "posts"))
         waiting.append(counts.filter(wanted))
         if sum(table.num_rows for table in waiting[1:]) > max(waiting[0].num_rows, _AT_ONCE):
             waiting = [_sum(pa.concat_tables(waiting))]
-        samples = _first_of_each(pa.concat_tables([samples, _read(folder / "samples" / f"{shard}.arrow")]))
+        samples = _first_of_each(pa.concat_tables([samples, map_arrow(folder / "samples" / f"{shard}.arrow")]))
     totals = _sum(pa.concat_tables(waiting))
     by = pc.equal(totals["by"], "account")
     labels = totals.filter(by).group_by("value").aggregate([("n", "sum")])
     most = labels.sort_by([("n_sum", "descending"), ("value", "ascending")])["value"][:MOST_ACCOUNTS]
     parts = [totals.filter(pc.and_(by, pc.is_in(totals["value"], most)))]
     for shard in shards:
-        counts = _read(folder / "counts" / f"{shard}.arrow")
+        counts = map_arrow(folder / "counts" / f"{shard}.arrow")
         its = pc.and_(pc.equal(counts["by"], "account"), pc.equal(counts["what"], "posts"))
         parts.append(counts.filter(pc.and_(its, pc.is_in(counts["value"], most))))
     accounts = _nested(_sum(pa.concat_tables(parts)))
@@ -154,11 +153,6 @@ def add_up(folder: Path, shards: Sequence[str]) -> Totals:
         accounts={account: accounts[account] for account in most.to_pylist()},
         samples=rows,
     )
-
-
-def _read(path: Path) -> pa.Table:
-    with path.open("rb") as file:
-        return pa.ipc.open_file(file).read_all()
 
 
 def _sum(counts: pa.Table) -> pa.Table:

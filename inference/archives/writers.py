@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from narratrace.inference.archives.cells import neutralise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -24,6 +24,11 @@ ROW_GROUP_BYTES = 2**26
 
 # Line ends of Unicode that JSON leaves as they are, though many programs split lines at them.
 _LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+def json_line(fields: Mapping[str, object]) -> str:
+    """Return a line of JSON Lines that every program takes for one line."""
+    return json.dumps(fields, ensure_ascii=False).translate(_LINE_ENDS) + "\n"
 
 
 class ScoreWriter(Protocol):
@@ -82,8 +87,7 @@ class JsonLinesScoreWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Append the rows of a batch."""
         for row in _rows(batch):
-            line = json.dumps(dict(zip(self._names, row, strict=True)), ensure_ascii=False)
-            self._file.write(line.translate(_LINE_ENDS) + "\n")
+            self._file.write(json_line(dict(zip(self._names, row, strict=True))))
 
     def close(self) -> None:
         """Close the file."""

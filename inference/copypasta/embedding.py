@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from narratrace.inference.copypasta.units import Units, load, numbered, write_columns
+from narratrace.inference.archives.arrow_files import map_arrow
+from narratrace.inference.copypasta.units import Units, numbered, write_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +49,7 @@ class SpreadEmbed:
             part = texts[number * UNIT : (number + 1) * UNIT]
             write_columns(folder / "texts" / f"{number}.arrow", text=pa.array(part, pa.large_string()))
         self._units.do(f"Embedding {self._asked}", EmbedTexts(folder, self._embed), count)
-        vectors = [load(path)["vector"].combine_chunks() for path in numbered(folder / "vectors")]
+        vectors = [map_arrow(path)["vector"].combine_chunks() for path in numbered(folder / "vectors")]
         return np.concatenate([part.flatten().to_numpy().reshape(len(part), -1) for part in vectors])
 
 
@@ -61,7 +62,7 @@ class EmbedTexts:
 
     def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
         """Embed some texts."""
-        texts = load(self.folder / "texts" / f"{unit}.arrow")["text"].to_pylist()
+        texts = map_arrow(self.folder / "texts" / f"{unit}.arrow")["text"].to_pylist()
         vectors = self.embed(texts)
         flat = pa.array(vectors.ravel(), pa.float32())
         columns = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])

@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from narratrace.inference.archives.arrow_files import map_arrow, map_batch, write_arrow
 from narratrace.inference.copypasta.candidates import KeyIndex
 from narratrace.inference.copypasta.fuzzy import FuzzyStage, likely_pairs, link_similarity
 from narratrace.inference.copypasta.shingles import SKETCH, Shingles, distinct, sketch
 from narratrace.inference.copypasta.stars import Pairs
-from narratrace.inference.copypasta.units import load, numbered, write, write_columns
+from narratrace.inference.copypasta.units import numbered, write_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,10 +74,10 @@ class SpreadFuzzyStage(FuzzyStage):
         units = max(math.ceil(len(texts) / self._unit), 1)
         for number in range(units):
             part = nodes.slice(number * self._unit, self._unit).combine_chunks()
-            write(self._folder / "nodes" / f"{number}.arrow", nodes.schema, part.to_batches())
+            write_arrow(self._folder / "nodes" / f"{number}.arrow", nodes.schema, part.to_batches())
         self._units.do("Sketching", SketchNodes(self._folder, self._unit, units), units)
         self._units.do("Pairing", PairNodes(self._folder, self._unit), units)
-        found = [load(path)["pair"].to_numpy() for path in numbered(self._folder / "pairs")]
+        found = [map_arrow(path)["pair"].to_numpy() for path in numbered(self._folder / "pairs")]
         return self._verified(texts, shingles, found)
 
     def verify(
@@ -95,7 +96,7 @@ class SpreadFuzzyStage(FuzzyStage):
         self._units.do(
             f"Verifying {self._asked}", VerifyPairs(self._folder, folder.name, self._unit, self._settings), units
         )
-        return np.concatenate([load(path)["similarity"].to_numpy() for path in numbered(folder / "found")])
+        return np.concatenate([map_arrow(path)["similarity"].to_numpy() for path in numbered(folder / "found")])
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class SketchNodes:
 
     def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
         """Sketch some nodes."""
-        nodes = load(self.folder / "nodes" / f"{unit}.arrow")
+        nodes = map_arrow(self.folder / "nodes" / f"{unit}.arrow")
         made = sketch(_shingles(nodes))
         kind = pa.binary(2 * SKETCH)
         sketches = pa.FixedSizeBinaryArray.from_buffers(kind, len(made.values), [None, pa.py_buffer(made.values)])
@@ -121,7 +122,7 @@ class SketchNodes:
         part = keys % np.uint64(self.partitions)
         split = [np.flatnonzero(part == number) for number in range(self.partitions)]
         batches = [pa.record_batch({"key": keys[at], "row": rows[at]}) for at in split]
-        write(self.folder / "keys" / f"{unit}.arrow", batches[0].schema, batches)
+        write_arrow(self.folder / "keys" / f"{unit}.arrow", batches[0].schema, batches)
         yield unit, {}
 
 
@@ -134,10 +135,7 @@ class PairNodes:
 
     def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
         """Pair the nodes that share a key of the partition."""
-        parts = []
-        for path in numbered(self.folder / "keys"):
-            with path.open("rb") as file:
-                parts.append(pa.ipc.open_file(file).get_batch(int(unit)))
+        parts = [map_batch(path, int(unit)) for path in numbered(self.folder / "keys")]
         keys = pa.Table.from_batches(parts)
         rows, place = np.unique(keys["row"].to_numpy(), return_inverse=True)
         priority = _take(self.folder / "nodes", rows, self.unit, ["priority"])["priority"].to_numpy()
@@ -163,7 +161,7 @@ class VerifyPairs:
 
     def __call__(self, unit: str) -> Iterator[tuple[str, Said]]:
         """Compare some pairs."""
-        asked = load(self.folder / self.name / "asked" / f"{unit}.arrow")
+        asked = map_arrow(self.folder / self.name / "asked" / f"{unit}.arrow")
         a, b = asked["a"].to_numpy(), asked["b"].to_numpy()
         rows = np.unique(np.concatenate([a, b]))
         nodes = _take(self.folder / "nodes", rows, self.unit)
@@ -183,7 +181,7 @@ def _shingles(nodes: pa.Table) -> Shingles:
 
 def _take(folder: Path, rows: NDArray[Any], unit: int, columns: list[str] | None = None) -> pa.Table:
     """Look rows, which rise, up in files of so many each."""
-    files = [(load(path).select(columns) if columns else load(path)) for path in numbered(folder)]
+    files = [(map_arrow(path).select(columns) if columns else map_arrow(path)) for path in numbered(folder)]
     ends = np.searchsorted(rows, np.arange(len(files) + 1) * unit)
     parts = [
         table.take(rows[ends[number] : ends[number + 1]].astype(np.int64) - number * unit)

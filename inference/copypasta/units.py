@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from narratrace.inference.archives.ledger import replacing
+from narratrace.inference.archives.arrow_files import write_arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from narratrace.inference.archives.ledger import Ledger
@@ -55,19 +55,7 @@ def numbered(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.arrow"), key=lambda path: int(path.stem))
 
 
-def load(path: Path) -> pa.Table:
-    """Map a file: what is looked at costs memory, not what lies there."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-
-
 def write_columns(path: Path, **columns: Any) -> None:
     """Write a table of one record batch."""
     batch = pa.record_batch(columns)
-    write(path, batch.schema, [batch])
-
-
-def write(path: Path, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> None:
-    """Write record batches; the file appears whole."""
-    with replacing(path) as scratch, scratch.open("wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+    write_arrow(path, batch.schema, [batch])
