@@ -21,7 +21,18 @@ from narratrace.inference.archives.distinct import BatchClassifier, ScoreTexts
 from narratrace.inference.archives.joined import JoinScores
 from narratrace.inference.archives.keys import Distinct
 from narratrace.inference.archives.ledger import InputFile, Ledger, Run
-from narratrace.inference.archives.results import LEDGER, UNFINISHED, check_free, publish, writing
+from narratrace.inference.archives.results import (
+    LEDGER,
+    REJECTS,
+    REPORT,
+    SCORES,
+    UNFINISHED,
+    check_free,
+    concatenate,
+    merge_scores,
+    publish,
+    writing,
+)
 from narratrace.inference.archives.shards import ReadPosts, count_partitions, group_sources, shard_name
 from narratrace.inference.archives.tallies import add_up
 from narratrace.inference.archives.writers import ScoreFormat
@@ -207,8 +218,13 @@ def score_archive(
                 f"{summary.rows_read} rows were read, but {summary.posts} written and {summary.rejected} rejected: "
                 "this is a bug in narratrace, please report it."
             )
-        report = partial(write_report, totals=add_up(folder, shards), summary=summary, texts=settings.text)
-        publish(out, shards, settings.format, settings, summary, report)
+        form = settings.format
+        files = {
+            SCORES[form]: partial(merge_scores, form, [folder / "scored" / f"{shard}.{form}" for shard in shards]),
+            REJECTS: partial(concatenate, [folder / "rejects" / f"{shard}.jsonl" for shard in shards]),
+            REPORT: partial(write_report, totals=add_up(folder, shards), summary=summary, texts=settings.text),
+        }
+        publish(out, files, settings, summary)
     return summary.model_copy(update={"seconds": round(time.perf_counter() - start, 3)})
 
 

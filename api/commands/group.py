@@ -98,7 +98,7 @@ def group(
 
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
-    from narratrace.inference.archives.results import check_free
+    from narratrace.inference.archives.results import GROUPING, check_free
     from narratrace.inference.classifier import Classifier
     from narratrace.inference.copypasta.run import group_archive
     from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS, GroupSettings
@@ -109,23 +109,30 @@ def group(
     given = {"semantic.enabled": semantic, "coordination.reposts": reposts, "csv": csv, "engine": engine}
     changes += [f"{name}={value}" for name, value in given.items() if value is not None]
     settings = load_settings(GroupSettings, config or DEFAULT_SETTINGS, changes)
-    check_free(out, overwrite)
+    check_free(out, overwrite, GROUPING)
     archive = Archive.open(inputs, parse_mapping(mapping or ()), out=out)
     console = Console(stderr=True, quiet=quiet, highlight=False)
     for sentence in archive.skipped:
         console.print(escape(sentence), soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
-        task = progress.add_task("Reading", total=1.0)
+    try:
+        with (
+            open_engine(settings.engine) as carrying,
+            Progress(*columns, console=console, transient=True, disable=quiet) as progress,
+        ):
+            task = progress.add_task("Reading", total=1.0)
 
-        def show(doing: str, done: float) -> None:
-            progress.update(task, description=doing, completed=done, total=1.0 if doing == "Reading" or done else None)
+            def show(doing: str, done: float) -> None:
+                total = 1.0 if doing == "Reading" or done else None
+                progress.update(task, description=doing, completed=done, total=total)
 
-        embed = Classifier.load().embed if settings.semantic.enabled else None
-        with open_engine(settings.engine) as carrying:
+            embed = Classifier.load().embed if settings.semantic.enabled else None
             summary = group_archive(
                 archive, out, settings, embed=embed, engine=carrying, overwrite=overwrite, on_progress=show
             )
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from here.")
+        raise typer.Exit(130) from None
     if not quiet:
         _show(summary, out, Console(highlight=False))
 

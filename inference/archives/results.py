@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow.parquet as pq
 
@@ -16,7 +16,8 @@ from narratrace.model.printable import printable
 from narratrace.model.settings import save_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -33,8 +34,9 @@ TABLES = ("groups", "posts", "links", "accounts", "edges")
 """What a grouping run leaves in place of scores. `CopypastaGrouper` describes the columns of the first three,
 `Coordination` those of the others and what it adds to the groups.
 """
-GROUPING = tuple(f"{table}.{suffix}" for table in TABLES for suffix in ("parquet", "csv"))
-"""The files of these tables. Others call their files so too, so that these count as results only where
+GRAPHS: dict[Literal["graphml", "gexf"], str] = {"graphml": "graph.graphml", "gexf": "graph.gexf"}
+GROUPING = (*(f"{table}.{suffix}" for table in TABLES for suffix in ("parquet", "csv")), *GRAPHS.values())
+"""The files of these tables and graphs. Others call their files so too, so that these count as results only where
 ``groups.parquet`` stands beside a run's summary.
 """
 UNFINISHED = ".unfinished"
@@ -42,8 +44,17 @@ UNFINISHED = ".unfinished"
 LEDGER = "ledger.jsonl"
 
 
-def check_free(folder: Path, overwrite: bool) -> None:
+def check_free(folder: Path, overwrite: bool, more: Sequence[str] = ()) -> None:
     """Refuse a folder that holds results already, or that is no folder; one of a stopped run is free.
+
+    Parameters
+    ----------
+    folder
+        For the results.
+    overwrite
+        Whether results may be replaced.
+    more
+        Names of files that are replaced beside those that every run writes.
 
     Raises
     ------
@@ -52,7 +63,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{printable(folder)} is a file; name a folder for the results.")
-    there = [name for name in _NAMES if (folder / name).exists()]
+    there = [name for name in (*_NAMES, *more) if (folder / name).exists()]
     if there and not overwrite and not (folder / UNFINISHED / LEDGER).exists():
         raise InputError(
             f"{printable(folder)} holds results already ({there[0]}); name another folder or add --overwrite."
@@ -60,34 +71,37 @@ def check_free(folder: Path, overwrite: bool) -> None:
 
 
 def publish(
-    folder: Path,
-    shards: Sequence[str],
-    form: ScoreFormat,
-    settings: BaseModel,
-    summary: BaseModel,
-    write_report: Callable[[Path], None],
+    folder: Path, files: Mapping[str, Callable[[Path], object]], settings: BaseModel, summary: BaseModel
 ) -> None:
-    """Put the shards together under the final names, in place of older results, and take the unfinished run away.
+    """Write files and put them under their final names, in place of older results; take the unfinished run away.
 
     Whenever this is stopped, it can be done again: what it is made from goes last.
+
+    Parameters
+    ----------
+    folder
+        Of the results.
+    files
+        What writes each file, by name; `SETTINGS` and `SUMMARY` come to them.
+    settings, summary
+        Of the run.
     """
-    unfinished = folder / UNFINISHED
-    complete = unfinished / "complete"
-    scores, rejects = complete / SCORES[form], complete / REJECTS
-    with replacing(scores) as path:
-        merge_scores(form, [unfinished / "scored" / f"{shard}.{form}" for shard in shards], path)
-    with replacing(rejects) as path:
-        _append(path, [(unfinished / "rejects" / f"{shard}.jsonl", 0) for shard in shards])
-    with replacing(complete / SETTINGS) as path:
-        save_settings(settings, path)
-    with replacing(complete / SUMMARY) as path:
-        path.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    with replacing(complete / REPORT) as path:
-        write_report(path)
-    for name in (SUMMARY, *SCORES.values()):
+    complete = folder / UNFINISHED / "complete"
+    summed_up = summary.model_dump_json(indent=2) + "\n"
+    # The summary is last: where it stands, the results are complete.
+    made: dict[str, Callable[[Path], object]] = {
+        **files,
+        SETTINGS: partial(save_settings, settings),
+        SUMMARY: partial(_write_text, summed_up),
+    }
+    for name, write in made.items():
+        with replacing(complete / name) as path:
+            write(path)
+    older = GROUPING if is_result(folder / GROUPING[0]) else ()
+    for name in (SUMMARY, *SCORES.values(), *older):
         (folder / name).unlink(missing_ok=True)
-    for made in (scores, rejects, complete / SETTINGS, complete / REPORT, complete / SUMMARY):
-        made.replace(folder / made.name)
+    for name in made:
+        (complete / name).replace(folder / name)
     discard(folder)
 
 
@@ -115,27 +129,24 @@ def merge_scores(form: ScoreFormat, parts: Sequence[Path], path: Path) -> None:
     if form == "csv":  # every part begins with the same header
         with parts[0].open("rb") as file:
             header = len(file.readline())
-    _append(path, [(part, header if number else 0) for number, part in enumerate(parts)])
+    concatenate(parts, path, header)
 
 
-def _append(path: Path, parts: Sequence[tuple[Path, int]]) -> None:
-    """Write files one after the other, each from a byte on."""
+def concatenate(parts: Sequence[Path], path: Path, header: int = 0) -> None:
+    """Write files one after the other, all but the first without their first `header` bytes."""
     with path.open("wb") as out:
-        for part, start in parts:
+        for number, part in enumerate(parts):
             with part.open("rb") as file:
-                file.seek(start)
+                file.seek(header if number else 0)
                 shutil.copyfileobj(file, out)
 
 
-def partial(path: Path) -> Path:
-    """Return the name of a file while it is incomplete: ``rejects.partial.jsonl``."""
-    return path.with_name(f"{path.stem}.partial{path.suffix}")
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def is_result(path: Path, out: Path | None = None) -> bool:
     """Tell whether a file is what a run writes: by its name, in the folder `out` or beside an earlier run's results."""
-    if path.name in {partial(Path(name)).name for name in _NAMES}:
-        return True
     folder = path.parent
     if path.name in _NAMES and out is not None and folder.resolve() == out.resolve():
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -95,12 +95,12 @@ def build_graph(accounts: pa.Table, ties: pa.Table, most: int) -> nx.Graph[str]:
     return graph
 
 
-def write_graph(graph: nx.Graph[str], path: Path) -> None:
-    """Write a graph as GraphML or GEXF, by the suffix of `path`."""
+def write_graph(form: Literal["graphml", "gexf"], graph: nx.Graph[str], path: Path) -> None:
+    """Write a graph for networkx, Gephi and the like."""
     import networkx as nx
 
     with path.open("wb") as file:
-        (nx.write_gexf if path.suffix == ".gexf" else nx.write_graphml_xml)(graph, file)
+        (nx.write_gexf if form == "gexf" else nx.write_graphml_xml)(graph, file)
 
 
 def name_of(account: str) -> str:

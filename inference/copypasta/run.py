@@ -5,34 +5,30 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from narratrace.inference.archives.archive import Archive
-from narratrace.inference.archives.ledger import Ledger
+from narratrace.inference.archives.ledger import Ledger, replacing
 from narratrace.inference.archives.results import (
+    GRAPHS,
     GROUPING,
     LEDGER,
     REJECTS,
     REPORT,
-    SETTINGS,
-    SUMMARY,
     TABLES,
     UNFINISHED,
     check_free,
-    discard,
-    is_result,
-    partial,
+    concatenate,
+    publish,
     writing,
 )
-from narratrace.inference.archives.writers import open_writer
+from narratrace.inference.archives.writers import json_line, open_writer
 from narratrace.inference.coordination.coordination import CoordinationSummary, coordinate
 from narratrace.inference.coordination.graph import write_graph
 from narratrace.inference.coordination.narratives import read_narratives
@@ -48,16 +44,15 @@ from narratrace.inference.scoring import mappings, run_of
 from narratrace.inference.summary import MappingUse
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
-from narratrace.model.settings import save_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from narratrace.inference.archives.writers import ScoreFormat
     from narratrace.inference.copypasta.semantic import Embed
     from narratrace.inference.copypasta.settings import GroupSettings
     from narratrace.inference.engine import Engine
 
-GRAPHS = ("graph.graphml", "graph.gexf")
 _READ_AT_ONCE = 2**14
 
 
@@ -94,9 +89,8 @@ def group_archive(
     inputs
         Files, folders and globs, or an archive opened before.
     out
-        Folder for a Parquet file of each of `TABLES` (as CSV too where the settings say so), `GRAPHS`, `REPORT`,
-        ``rejects.jsonl``, ``settings.yaml`` and ``summary.json``. They have ``.partial`` in their names until all are
-        complete.
+        Folder for a Parquet file of each of `TABLES` (as CSV too where the settings say so), `GRAPHS`,
+        ``report.html``, ``rejects.jsonl``, ``settings.yaml`` and ``summary.json``. They appear when all are complete.
     settings
         When two posts are the same and accounts tied; the defaults if None.
     embed
@@ -104,91 +98,83 @@ def group_archive(
     engine
         What carries the units out; here, if None.
     overwrite
-        Whether results that are in `out` already may be replaced.
+        Whether results that are in `out` already, or a stopped run that differs from this one, may be replaced.
     on_progress
         Called with what is being done and which share of it is done, 0 to 1.
 
     Raises
     ------
     InputError
-        If the inputs cannot be read or the results not be written.
+        If the inputs cannot be read or the results not be written, or `out` holds a stopped run of other inputs,
+        another artefact or other settings.
     """
+    settings = settings or default_settings()
     out = Path(out)
-    check_free(out, overwrite)
+    check_free(out, overwrite, GROUPING)
     archive = inputs if isinstance(inputs, Archive) else Archive.open(inputs, out=out)
-    _check_tables(out, archive, overwrite)
+    _check_inputs(out, archive)
+    folder = out / UNFINISHED
     tell = on_progress or (lambda doing, done: None)
     rejects: Counter[str] = Counter()
     oddities: Counter[str] = Counter()
     batches = []
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        with writing(out):
-            file = stack.enter_context(partial(out / REJECTS).open("w", encoding="utf-8", newline="\n"))
-        for batch in archive.read(_READ_AT_ONCE):
-            batches.append(batch.posts)
-            oddities.update(batch.oddities)
-            rejects.update(reject.reason for reject in batch.rejects)
-            with writing(out):
-                file.writelines(json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in batch.rejects)
-            tell("Reading", batch.bytes_read / max(archive.size, 1))
-    tell("Grouping", 0.0)
-    settings = settings or default_settings()
-    # The vector of one text stands for what embeds the others.
-    artefact = hashlib.sha256(embed(["?"]).tobytes()).hexdigest()[:12] if embed else ""
-    run = run_of(archive, artefact, settings)
-    with contextlib.closing(Ledger(out / UNFINISHED / LEDGER, run, over=overwrite)) as ledger:
-        units = Units(engine or NativeEngine(), ledger, tell)
-        grouper = CopypastaGrouper(
-            settings,
-            embed=SpreadEmbed(embed, units) if embed else None,
-            fuzzy=functools.partial(SpreadFuzzyStage, units=units),
+    with writing(out, "When that is mended, the same command goes on from there."):
+        # The vector of one text stands for what embeds the others.
+        artefact = hashlib.sha256(embed(["?"]).tobytes()).hexdigest()[:12] if embed else ""
+        with contextlib.closing(Ledger(folder / LEDGER, run_of(archive, artefact, settings), over=overwrite)) as ledger:
+            with replacing(folder / REJECTS) as path, path.open("w", encoding="utf-8", newline="\n") as file:
+                for batch in archive.read(_READ_AT_ONCE):
+                    batches.append(batch.posts)
+                    oddities.update(batch.oddities)
+                    rejects.update(reject.reason for reject in batch.rejects)
+                    file.writelines(json_line(asdict(reject)) for reject in batch.rejects)
+                    tell("Reading", batch.bytes_read / max(archive.size, 1))
+            tell("Grouping", 0.0)
+            units = Units(engine or NativeEngine(), ledger, tell)
+            grouper = CopypastaGrouper(
+                settings,
+                embed=SpreadEmbed(embed, units) if embed else None,
+                fuzzy=functools.partial(SpreadFuzzyStage, units=units),
+            )
+            grouper.fit(pa.Table.from_batches(batches, POST_SCHEMA))
+        tell("Tying accounts", 0.0)
+        narratives = read_narratives(archive)
+        tied = coordinate(grouper.posts_, grouper.groups_, settings.coordination, narratives)
+        tell("Writing", 0.0)
+        summary = GroupingRunSummary(
+            files=mappings(archive),
+            skipped=list(archive.skipped),
+            rejects=dict(rejects),
+            oddities=dict(oddities),
+            found=grouper.summary(),
+            coordination=tied.summary(settings.coordination),
         )
-        grouper.fit(pa.Table.from_batches(batches, POST_SCHEMA))
-    tell("Tying accounts", 0.0)
-    narratives = read_narratives(archive)
-    tied = coordinate(grouper.posts_, grouper.groups_, settings.coordination, narratives)
-    tables = (tied.groups, grouper.posts_, grouper.links_, tied.accounts, tied.ties)
-    tell("Writing", 0.0)
-    summary = GroupingRunSummary(
-        files=mappings(archive),
-        skipped=list(archive.skipped),
-        rejects=dict(rejects),
-        oddities=dict(oddities),
-        found=grouper.summary(),
-        coordination=tied.summary(settings.coordination),
-    )
-    with writing(out):
-        if is_result(out / GROUPING[0]):
-            for name in GROUPING:
-                (out / name).unlink(missing_ok=True)
-        for name, table in zip(TABLES, tables, strict=True):
-            pq.write_table(table, partial(out / f"{name}.parquet"), compression="zstd")
-            if settings.csv:
-                _write_csv(table, partial(out / f"{name}.csv"))
-        for name in GRAPHS:
-            write_graph(tied.graph, partial(out / name))
-        write_report(partial(out / REPORT), _title(archive), grouper.posts_, tied, settings.coordination, narratives)
-        save_settings(settings, partial(out / SETTINGS))
-        partial(out / SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        (out / SUMMARY).unlink(missing_ok=True)  # where it stands, the results are complete
-        suffixes = ("parquet", "csv") if settings.csv else ("parquet",)
-        named = [f"{table}.{suffix}" for table in TABLES for suffix in suffixes]
-        for name in (*named, *GRAPHS, REPORT, REJECTS, SETTINGS, SUMMARY):
-            partial(out / name).replace(out / name)
-        discard(out)
+        tables = (tied.groups, grouper.posts_, grouper.links_, tied.accounts, tied.ties)
+        files: dict[str, Callable[[Path], object]] = {
+            f"{name}.{form}": functools.partial(_write_table, form, table)
+            for name, table in zip(TABLES, tables, strict=True)
+            for form in (("parquet", "csv") if settings.csv else ("parquet",))
+        }
+        files |= {name: functools.partial(write_graph, form, tied.graph) for form, name in GRAPHS.items()}
+        files[REJECTS] = functools.partial(concatenate, [folder / REJECTS])
+        files[REPORT] = functools.partial(
+            write_report,
+            title=_title(archive),
+            posts=grouper.posts_,
+            found=tied,
+            settings=settings.coordination,
+            narratives=narratives,
+        )
+        publish(out, files, settings, summary)
     return summary
 
 
-def _check_tables(out: Path, archive: Archive, overwrite: bool) -> None:
-    """Refuse to replace posts that are read, or files that no run wrote."""
+def _check_inputs(out: Path, archive: Archive) -> None:
+    """Refuse to replace posts that are read."""
     read = {mapped.source.path.resolve() for mapped in archive.sources}
     for name in GROUPING:
         if (out / name).resolve() in read:
             raise InputError(f"{printable(out / name)} would be replaced by the results; name another folder for them.")
-        if (out / name).exists() and not overwrite:
-            raise InputError(f"{printable(out)} holds {name}; name another folder or add --overwrite.")
 
 
 def _title(archive: Archive) -> str:
@@ -196,8 +182,10 @@ def _title(archive: Archive) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more files"
 
 
-def _write_csv(table: pa.Table, path: Path) -> None:
-    writer = open_writer("csv", path, table.schema)
-    for batch in table.to_batches():
-        writer.write(batch)
-    writer.close()
+def _write_table(form: ScoreFormat, table: pa.Table, path: Path) -> None:
+    writer = open_writer(form, path, table.schema)
+    try:
+        for batch in table.to_batches():
+            writer.write(batch)
+    finally:
+        writer.close()

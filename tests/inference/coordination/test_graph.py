@@ -40,7 +40,7 @@ def test_hostile_names_do_not_break_the_files(
     rows = [(name, group, time, False) for group, pair in enumerate(pairwise(NAMES)) for name in pair]
     graph = coordinate(*tables(rows), settings).graph
     path = tmp_path / f"graph.{suffix}"
-    write_graph(graph, path)
+    write_graph(suffix, graph, path)
     found = read(path)
     assert found.number_of_edges() == len(NAMES) - 1
     assert set(found) == set(graph)  # ids apart, although two labels look the same

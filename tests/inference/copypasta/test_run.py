@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from narratrace.commands import app
+from narratrace.inference.archives.results import UNFINISHED
+from narratrace.inference.copypasta import spread
 from narratrace.inference.copypasta.run import group_archive
+from narratrace.inference.engine import NativeEngine, Said, Work
 from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -47,7 +52,7 @@ def test_the_command_writes_groups_posts_links_and_rejects(archive: Path, tmp_pa
     assert pq.read_table(out / "posts.parquet")["group"].to_pylist() == [0, 0, None]
     assert pq.read_table(out / "links.parquet")["stage"].to_pylist() == ["normalised"]
     assert json.loads((out / "rejects.jsonl").read_text(encoding="utf-8"))["reason"] == "no text"
-    assert not list(out.glob("*.partial*"))
+    assert not (out / UNFINISHED).exists()
     again = CliRunner().invoke(app, ["group", str(archive), "-o", str(out), *mapping])
     assert isinstance(again.exception, InputError)
     for semantic in ("--no-semantic", "--semantic"):
@@ -83,3 +88,70 @@ def test_a_translation_is_found_by_its_vector(tmp_path: Path) -> None:
 def test_where_no_text_says_enough_none_is_embedded(tmp_path: Path, texts: list[str]) -> None:
     path = write(tmp_path / "posts.jsonl", *texts)
     assert group_archive([path], tmp_path / "out", embed=embed).found.posts == len(texts)
+
+
+@pytest.fixture
+def varied(tmp_path: Path) -> Path:
+    """Posts that need several units of a hundred texts, and a row that is none."""
+    texts = [f"{MESSAGE} 第{number}天，我们在{number * 7919}号出口，还会再来。" for number in range(300)]
+    return write(tmp_path / "varied.jsonl", *texts, "")
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_a_run_that_ctrl_c_stops_says_how_to_go_on_and_does(
+    varied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "UNIT", 100)
+    group_archive([varied], tmp_path / "whole")
+    done: list[str] = []
+
+    class Stopping(NativeEngine):
+        def run(self, work: Work, units: Sequence[str]) -> Iterator[tuple[str, Said]]:
+            for step, said in super().run(work, units):
+                yield step, said
+                done.append(f"{type(work).__name__} {step}")
+                if len(done) == 4:
+                    raise KeyboardInterrupt
+
+    monkeypatch.setattr("narratrace.inference.engine.NativeEngine", Stopping)
+    command = ["group", str(varied), "-o", str(tmp_path / "out")]
+    stopped = CliRunner().invoke(app, command)
+    assert stopped.exit_code == 130
+    assert "The same command goes on from here." in stopped.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [UNFINISHED]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert len(set(done)) == len(done) > 4
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_the_run_goes_on_from_there(varied: Path, tmp_path: Path) -> None:
+    group_archive([varied], tmp_path / "whole")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # the texts of the fuzzy stage take more
+    try:
+        with pytest.raises(InputError, match=r"cannot be written to .*out: .*the same command goes on"):
+            group_archive([varied], tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "out" / UNFINISHED / "nodes").is_dir()
+    group_archive([varied], tmp_path / "out")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_a_folder_whose_name_is_not_utf_8(varied: Path, tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode("結果".encode("gbk"))
+    group_archive([varied], out, embed=embed)
+    group_archive([varied], tmp_path / "plain", embed=embed)
+    assert files(out) == files(tmp_path / "plain")
+
+
+def test_every_program_takes_a_reject_for_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "posts.jsonl"
+    torn = '{"text": "\u2028\x85!'
+    path.write_text(f'{{"text": "{MESSAGE}"}}\n{torn}', encoding="utf-8")
+    group_archive([path], tmp_path / "out")
+    [line] = (tmp_path / "out" / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["excerpt"] == torn
