@@ -179,7 +179,7 @@ class Classifier:
         return partial(type(self).load, self.artefact.path.resolve(), **self._how), ()
 
     def batch(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Score a table of posts, column by column: the call for archives, servers and distributed engines.
+        """Score a table of posts, column by column: the call for archives and distributed engines.
 
         Parameters
         ----------
@@ -204,7 +204,18 @@ class Classifier:
         return columns | {name: _objects([list(one) for one in columns[name]]) for name in ("labels", "abstained")}
 
     def embed(self, posts: Sequence[str]) -> NDArray[np.float32]:
-        """Sentence embeddings of unit length, shape (posts, hidden); their dot product is their cosine."""
+        """Embed posts: those that say the same lie close together.
+
+        Parameters
+        ----------
+        posts
+            Texts.
+
+        Returns
+        -------
+        array
+            Vectors of unit length, shape (posts, the manifest's ``dimension``); the dot product of two is their cosine.
+        """
         tokenised = self._tokenizer(posts)
         return merge_windows(self._forward(tokenised.ids), tokenised.windows).embeddings
 

@@ -21,7 +21,7 @@ Said = dict[str, Any]
 class Work(Protocol):
     """What is to be done with each unit; can be pickled, so that another process can do it.
 
-    Doing a unit again gives the same files, byte for byte, and does not repeat steps whose files are there.
+    Doing a unit again gives the same files, byte for byte. One of many steps may leave out those whose files are there.
     """
 
     def __call__(self, unit: str) -> Iterable[tuple[str, Said]]:

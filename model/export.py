@@ -1,4 +1,4 @@
-"""Exporting a network to ONNX, in full precision and in int8, for inference without torch."""
+"""Exporting a network to ONNX, in full precision, for inference without torch; ``quantise`` makes int8 of it."""
 
 from __future__ import annotations
 

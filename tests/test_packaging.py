@@ -7,6 +7,8 @@ from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
 
+import yaml
+
 import narratrace
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,13 @@ def test_every_folder_with_code_is_a_package_that_is_installed() -> None:
     assert SETUPTOOLS["package-dir"] == expected
     assert sorted(SETUPTOOLS["packages"]) == sorted(expected)
     assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_what_people_cite_is_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (cited["version"], cited["license"]) == (PROJECT["version"], PROJECT["license"])
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{cited['version']}] - {cited['date-released']}" in changes
 
 
 def test_every_data_file_is_installed() -> None:

@@ -1,4 +1,4 @@
-"""A training run: cross-validation, calibration and thresholds, the final training, the artefact."""
+"""A training run: cross-validation, calibration and thresholds, the network that ships, the artefact."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class ForwardPass(NamedTuple):
     stances: NDArray[np.float32]
     """Logits, shape (n, stances)."""
     embeddings: NDArray[np.float32]
-    """Sentence embeddings of unit length, shape (n, hidden)."""
+    """Sentence embeddings of unit length, shape (n, the manifest's ``dimension``)."""
 
 
 class Backend(Protocol):
