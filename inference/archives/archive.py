@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from narratrace.inference.archives import fields
 from narratrace.inference.archives.mapping import ColumnMapping, choose_mapping
 from narratrace.inference.archives.rows import BadRow, Row, shorten
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
+SCORED = frozenset({"labels", "stance"})
+"""Columns by which a file that `narratrace score` wrote is recognised."""
+NARRATIVES: pa.DataType = pa.list_(pa.string())
+"""Type of `PostBatch.narratives`."""
 MAX_BATCH_CHARACTERS = 2**24
 """A batch of long posts ends early, so that memory stays bounded."""
 
@@ -63,11 +67,14 @@ class PostBatch:
         Rows that made this batch: its posts and its rejects.
     bytes_read
         Bytes of the archive read up to the end of this batch.
+    narratives
+        Narratives that each of these posts advances, lists of strings; null for posts of files that are not scored.
     oddities
         Counts of posts that are scored although something about them was unreadable, by what it was.
     """
 
     posts: pa.RecordBatch
+    narratives: pa.Array
     rejects: list[Reject]
     rows_read: int
     bytes_read: int
@@ -82,6 +89,8 @@ class MappedSource:
     mapping: ColumnMapping | None
     """None for a file without a header, that is without rows."""
     size: int
+    scored: bool = False
+    """Whether `narratrace score` wrote it, so that its posts come with narratives."""
 
 
 class Archive:
@@ -132,7 +141,7 @@ class Archive:
             elif (chosen := choose_mapping(printable(source.path), columns, mapping or {})) is None:
                 skipped.append(f"{source.name}: skipped, it lists accounts and holds no posts.")
                 continue
-            sources.append(MappedSource(source, chosen, source.path.stat().st_size))
+            sources.append(MappedSource(source, chosen, source.path.stat().st_size, SCORED.issubset(columns)))
         if not sources:
             raise InputError(" ".join(["No posts to read.", *skipped]))
         return cls(sources, skipped)
@@ -166,8 +175,8 @@ class Archive:
             reader = mapped.source.open()
             try:
                 wanted = mapped.mapping.wanted if mapped.mapping else (None,) * len(POST_COLUMNS)
-                for row in reader.rows(wanted):
-                    if batch.add(mapped.source.name, row) and remaining is not None:
+                for row in reader.rows((*wanted, "labels" if mapped.scored else None)):
+                    if batch.add(mapped, row) and remaining is not None:
                         remaining -= 1
                     if batch.is_full(batch_size):
                         yield batch.take(bytes_before + reader.bytes_read)
@@ -190,6 +199,7 @@ class _Batch:
     def __init__(self) -> None:
         self.rows_read = 0
         self._posts: list[Post] = []
+        self._narratives: list[list[str] | None] = []
         self._rejects: list[Reject] = []
         self._characters = 0
         self._oddities: Counter[str] = Counter()
@@ -199,27 +209,32 @@ class _Batch:
 
     def take(self, bytes_read: int) -> PostBatch:
         """Return what was gathered and start anew."""
-        batch = PostBatch(posts_to_batch(self._posts), self._rejects, self.rows_read, bytes_read, self._oddities)
+        narratives = pa.array(self._narratives, NARRATIVES)
+        batch = PostBatch(
+            posts_to_batch(self._posts), narratives, self._rejects, self.rows_read, bytes_read, self._oddities
+        )
         self.__init__()  # type: ignore[misc]
         return batch
 
-    def add(self, file: str, row: Row | BadRow) -> bool:
+    def add(self, mapped: MappedSource, row: Row | BadRow) -> bool:
         """Add a row; return whether it is a post."""
         self.rows_read += 1
+        file = mapped.source.name
         if isinstance(row, Row):
-            fault = self._add_post(file, row)
+            fault = self._add_post(file, row, mapped.scored)
             if fault is None:
                 return True
             reason, detail = fault
-            excerpt = shorten(" | ".join("" if value is None else str(value) for value in row.values))
+            shown = row.values[: len(POST_COLUMNS)]
+            excerpt = shorten(" | ".join("" if value is None else str(value) for value in shown))
         else:
             reason, detail, excerpt = row.reason, row.detail, row.excerpt
         self._rejects.append(Reject(file, row.line, reason, detail, excerpt))
         return False
 
-    def _add_post(self, file: str, row: Row) -> tuple[str, str] | None:
+    def _add_post(self, file: str, row: Row, scored: bool) -> tuple[str, str] | None:
         """Add a readable row as a post; return reason and detail if it is none."""
-        raw_id, raw_account, raw_text, raw_time, raw_flag, raw_language = row.values
+        raw_id, raw_account, raw_text, raw_time, raw_flag, raw_language, raw_labels = row.values
         text = fields.to_text(raw_text)
         if raw_text is None:
             return "no text", ""
@@ -251,5 +266,6 @@ class _Batch:
                 language=fields.to_text(raw_language) or None,
             )
         )
+        self._narratives.append(fields.to_labels(raw_labels) if scored else None)
         self._characters += len(text)
         return None

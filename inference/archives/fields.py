@@ -49,6 +49,16 @@ def to_id(value: object) -> str | None:
     return to_text(value) or None
 
 
+def to_labels(value: object) -> list[str]:
+    """Read the labels that scores give a post: a list, or in CSV one string joined by ``|``.
+
+    >>> to_labels("separatism|elite_corruption"), to_labels(["separatism"]), to_labels(None)
+    (['separatism', 'elite_corruption'], ['separatism'], [])
+    """
+    labels = value if isinstance(value, list) else (to_text(value) or "").split("|")
+    return [label for label in dict.fromkeys(map(to_text, labels)) if label]
+
+
 def is_rounded(identifier: str) -> bool:
     """Tell whether an id looks as if a spreadsheet rounded it (1.04E+18), so that several posts may share it."""
     return _ROUNDED_ID.fullmatch(identifier) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
+from narratrace.inference.archives.archive import NARRATIVES
 from narratrace.inference.coordination.accounts import describe_accounts
 from narratrace.inference.coordination.bursts import find_bursts
 from narratrace.inference.coordination.copies import Copies, read_copies
@@ -100,7 +100,6 @@ def coordinate(
     posts: pa.Table,
     groups: pa.Table,
     settings: CoordinationSettings,
-    narratives: Mapping[str, Sequence[str]] | None = None,
 ) -> Coordination:
     """Find what groups and times say about accounts.
 
@@ -109,15 +108,17 @@ def coordinate(
     Parameters
     ----------
     posts, groups
-        As `narratrace.inference.copypasta.grouper.CopypastaGrouper` leaves them.
+        As `narratrace.inference.copypasta.grouper.CopypastaGrouper` leaves them; the posts may have one more column,
+        ``narratives`` that each advances, null for those that are not scored.
     settings
         What counts as tied.
-    narratives
-        Narratives that each post advances, by post id; None where posts are not scored.
     """
+    if "narratives" not in posts.column_names:
+        posts = posts.append_column("narratives", pa.nulls(posts.num_rows, NARRATIVES))
     window = settings.window_minutes * 60
+    placed = posts.select(["account_id", "created_at", "group"])  # filtered without the texts
     repost = pc.fill_null(posts["is_repost"], False)
-    chosen = posts if settings.reposts == "include" else posts.filter(pc.invert(repost))
+    chosen = placed if settings.reposts == "include" else placed.filter(pc.invert(repost))
     copies = read_copies(chosen)
     tying = _without_innocent(copies, groups)
     of_group, of_account = find_bursts(tying, window, settings.shuffles, settings.seed)
@@ -128,11 +129,11 @@ def coordinate(
     table = _tabulate(ties, copies, "all" if settings.reposts == "include" else "posts")
     graph = build_graph(accounts, table, settings.graph_ties)
     if settings.reposts == "apart":
-        reposted = _without_innocent(read_copies(posts.filter(repost)), groups)
+        reposted = _without_innocent(read_copies(placed.filter(repost)), groups)
         shared = reposted.where(reposted.is_shared())
         apart = find_ties(shared.first_of_accounts(), window, settings.neighbours)
         table = pa.concat_tables([table, _tabulate(apart, reposted, "reposts")])
-    return Coordination(describe_groups(groups, posts, copies, of_group, window, narratives), accounts, table, graph)
+    return Coordination(describe_groups(groups, posts, copies, of_group, window), accounts, table, graph)
 
 
 def _without_innocent(copies: Copies, groups: pa.Table) -> Copies:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from narratrace.inference.coordination.bursts import Burst
 from narratrace.inference.coordination.copies import UNKNOWN, Copies
+from narratrace.inference.coordination.narratives import list_advanced
 from narratrace.model.language import identify
 from narratrace.model.script import convert_script
 from narratrace.model.text import normalise
@@ -54,7 +55,6 @@ def describe_groups(
     copies: Copies,
     burst: Burst,
     window: float,
-    narratives: Mapping[str, Sequence[str]] | None,
 ) -> pa.Table:
     """Add the columns of `GROUP_FIELDS` to a table of groups.
 
@@ -63,15 +63,13 @@ def describe_groups(
     groups
         ``CopypastaGrouper.groups_``, sorted by ``group``.
     posts
-        ``CopypastaGrouper.posts_``.
+        ``CopypastaGrouper.posts_``, with the column ``narratives``.
     copies
         The posts that count as copies, with the groups of `groups`.
     burst
         Tests of the groups, in the order of `copies.groups`.
     window
         How close in time counts as close, in seconds.
-    narratives
-        Narratives that each post advances, by post id; None where posts are not scored.
     """
     numbers = groups["group"].to_pylist()
     members = posts.filter(pc.is_valid(posts["group"]))
@@ -81,18 +79,18 @@ def describe_groups(
     )
     languages: dict[int, Counter[str]] = {}
     scripts: dict[int, Counter[str]] = {}
-    advanced: dict[int, Counter[str]] = {}
     texts: dict[str, tuple[str, str]] = {}
-    for group, identifier, text in zip(
-        member_group, members["id"].to_pylist(), members["text"].to_pylist(), strict=True
-    ):
+    for group, text in zip(member_group, members["text"].to_pylist(), strict=True):
         if text not in texts:
             texts[text] = identify(text), script_of(text)
         language, script = texts[text]
         languages.setdefault(group, Counter())[language] += 1
         scripts.setdefault(group, Counter())[script] += 1
-        if narratives:
-            advanced.setdefault(group, Counter()).update(narratives.get(identifier, ()))
+    scored = set(members.filter(pc.is_valid(members["narratives"]))["group"].to_pylist())
+    advanced: dict[int, Counter[str]] = {}
+    if (found := list_advanced(posts)) is not None:
+        for row in found.group_by(["group", "narrative"]).aggregate([([], "count_all")]).to_pylist():
+            advanced.setdefault(row["group"], Counter())[row["narrative"]] = row["count_all"]
 
     first = copies.first_of_accounts()
     timed = _timing(first, window)
@@ -114,7 +112,7 @@ def describe_groups(
                 originators,
                 _ranked(languages[number]),
                 _ranked(scripts[number]),
-                None if narratives is None else _ranked(advanced.get(number, Counter())),
+                _ranked(advanced.get(number, Counter())) if number in scored else None,
                 size,
                 start,
                 *tests,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import networkx as nx
+    from numpy.typing import NDArray
 
 MOST_DOTS = 300
 """Copies of one group that the timeline shows, evenly chosen."""
+MOST_BARS = 80
+"""Spans of time in which the timeline counts all copies."""
 MOST_TIES = 8000
 """Ties that the graph of accounts draws, the heaviest."""
 
@@ -42,6 +46,13 @@ class Copied(NamedTuple):
     times: Sequence[datetime]
 
 
+class Advanced(NamedTuple):
+    """A group that advances narratives: its name, and how many of its posts advance each."""
+
+    name: str
+    posts: Mapping[str, int]
+
+
 def plotly_script() -> Markup:
     """Return the script that draws the plots, for the head of the page."""
     from plotly.offline import get_plotlyjs
@@ -49,16 +60,22 @@ def plotly_script() -> Markup:
     return Markup("<script>{}</script>").format(Markup(get_plotlyjs()))
 
 
-def plot_timeline(groups: Sequence[Copied], all_times: Sequence[datetime]) -> Markup:
-    """Draw when copies came: all of them as a histogram, those of some groups as dots, a row for each group."""
+def plot_timeline(groups: Sequence[Copied], all_times: NDArray[np.datetime64]) -> Markup:
+    """Draw when copies came: all of them as bars, those of some groups as dots, a row for each group."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     rows = max(len(groups), 1)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[90, 60 + 22 * rows])
+    starts, counts, width = _histogram(all_times)
     figure.add_trace(
-        go.Histogram(
-            x=list(all_times), nbinsx=80, marker={"color": "#b9c6d3"}, hovertemplate="%{y} copies<extra></extra>"
+        go.Bar(
+            x=starts,
+            y=counts,
+            offset=0,
+            width=1000 * width,  # milliseconds
+            marker={"color": "#b9c6d3"},
+            hovertemplate="%{y} copies from %{x|%Y-%m-%d %H:%M:%S}<extra></extra>",
         ),
         row=1,
         col=1,
@@ -88,6 +105,51 @@ def plot_timeline(groups: Sequence[Copied], all_times: Sequence[datetime]) -> Ma
         col=1,
     )
     return _embed(figure, "timeline")
+
+
+def _histogram(times: NDArray[np.datetime64]) -> tuple[list[datetime], list[int], int]:
+    """Count times in spans of equal length, at most `MOST_BARS`: starts, counts, and the length in seconds."""
+    seconds = times.astype("datetime64[s]").astype(np.int64)
+    first = int(seconds.min())
+    width = -(-(int(seconds.max()) - first + 1) // MOST_BARS)
+    counts = np.bincount((seconds - first) // width)
+    starts: list[datetime] = (first + width * np.arange(len(counts))).astype("datetime64[s]").tolist()
+    return starts, counts.tolist(), width
+
+
+def plot_narratives(groups: Sequence[Advanced]) -> Markup:
+    """Draw what groups advance: a bar for each group, stacked of the posts that advance each narrative."""
+    import plotly.graph_objects as go
+
+    totals: Counter[str] = Counter()
+    for group in groups:
+        totals.update(group.posts)
+    figure = go.Figure()
+    for number, (narrative, _) in enumerate(totals.most_common()):
+        figure.add_trace(
+            go.Bar(
+                name=_plain(narrative),
+                x=[group.posts.get(narrative, 0) for group in groups],
+                y=list(range(len(groups))),
+                orientation="h",
+                marker={
+                    "color": _COLOURS[number % len(_COLOURS)],
+                    "pattern": {"shape": "/" if number >= len(_COLOURS) else ""},
+                },
+                hovertemplate="%{fullData.name}<br>%{x} posts<extra></extra>",
+            )
+        )
+    legend = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "traceorder": "normal"}
+    layout = _LAYOUT | {"showlegend": True, "legend": legend, "barmode": "stack"}
+    figure.update_layout(**layout, height=130 + 24 * len(groups))
+    figure.update_xaxes(title_text="posts", automargin=True)
+    figure.update_yaxes(
+        tickvals=list(range(len(groups))),
+        ticktext=[_plain(group.name) for group in groups],
+        range=[len(groups) - 0.4, -0.6],
+        automargin=True,
+    )
+    return _embed(figure, "narratives_plot")
 
 
 def plot_graph(graph: nx.Graph[str], most_accounts: int, min_groups: int) -> tuple[Markup, int]:

@@ -7,16 +7,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from narratrace.inference.coordination.plots import Copied, plot_graph, plot_timeline, plotly_script
+from narratrace.inference.coordination.narratives import list_advanced
+from narratrace.inference.coordination.plots import (
+    Advanced,
+    Copied,
+    plot_graph,
+    plot_narratives,
+    plot_timeline,
+    plotly_script,
+)
 from narratrace.inference.coordination.spans import span
 from narratrace.inference.copypasta.explanation import compare
 from narratrace.model.pages import write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from numpy.typing import NDArray
 
     from narratrace.inference.coordination.coordination import Coordination
     from narratrace.inference.coordination.settings import CoordinationSettings
@@ -27,7 +36,8 @@ MOST_ACCOUNTS = 25
 """Accounts of a group that are listed, in order of their first copies; also accounts in the table of accounts."""
 MOST_CHARACTERS = 1500
 """Of a text; the rest is left out."""
-TIMELINE_GROUPS = 25
+PLOTTED_GROUPS = 25
+"""Groups in a plot, those that most accounts posted."""
 
 
 def write_report(
@@ -36,7 +46,6 @@ def write_report(
     posts: pa.Table,
     found: Coordination,
     settings: CoordinationSettings,
-    narratives: Mapping[str, Sequence[str]] | None,
 ) -> None:
     """Write the page: groups, timeline, graph of accounts, narratives, method.
 
@@ -47,25 +56,24 @@ def write_report(
     title
         What was read, for the heading.
     posts
-        ``CopypastaGrouper.posts_``.
+        ``CopypastaGrouper.posts_``, with the column ``narratives``.
     found
         Of `coordinate`.
     settings
         Those that it was found with.
-    narratives
-        Narratives that each post advances, by post id; None where posts are not scored.
     """
     shown = _choose(found.groups, settings.page_groups)
     members = _members(posts, shown["group"])
     with_reposts = settings.reposts == "include"
-    groups = [_view(group, members[group["group"]], narratives, with_reposts) for group in shown.to_pylist()]
-    timed = [group for group in groups if len(group["times"]) > 1][:TIMELINE_GROUPS]
-    timeline = graph = None
+    groups = [_view(group, members[group["group"]], with_reposts) for group in shown.to_pylist()]
+    timed = [group for group in groups if len(group["times"]) > 1][:PLOTTED_GROUPS]
+    timeline = graph = narratives_plot = None
     if timed:
-        copies = [
-            Copied(f"{group['group']}: {group['excerpt'][:24]}", *zip(*group["times"], strict=True)) for group in timed
-        ]
+        copies = [Copied(_name(group), *zip(*group["times"], strict=True)) for group in timed]
         timeline = plot_timeline(copies, _times(posts, with_reposts))
+    advancing = [group for group in groups if group["advanced"]][:PLOTTED_GROUPS]
+    if advancing:
+        narratives_plot = plot_narratives([Advanced(_name(group), dict(group["advanced"])) for group in advancing])
     drawn = 0
     if found.graph:
         graph, drawn = plot_graph(found.graph, settings.page_accounts, settings.min_groups)
@@ -89,17 +97,20 @@ def write_report(
             for row in found.accounts.slice(0, MOST_ACCOUNTS).to_pylist()
             if row["partners"]
         ],
-        narratives=None if narratives is None else _narratives(found.groups, posts, narratives),
+        narratives=_narratives(found.groups, posts),
+        narratives_plot=narratives_plot,
+        advancing_groups=len(advancing),
         languages=sorted({language for group in groups for language in group["languages"]}),
     )
 
 
-def _times(posts: pa.Table, with_reposts: bool) -> list[datetime]:
+def _times(posts: pa.Table, with_reposts: bool) -> NDArray[np.datetime64]:
     """Times of all copies."""
+    posts = posts.select(["group", "created_at", "is_repost"])  # filtered without the texts
     counts = pc.and_(pc.is_valid(posts["group"]), pc.is_valid(posts["created_at"]))
     if not with_reposts:
         counts = pc.and_(counts, pc.invert(pc.fill_null(posts["is_repost"], False)))
-    times: list[datetime] = posts.filter(counts)["created_at"].to_pylist()
+    times: NDArray[np.datetime64] = posts.filter(counts)["created_at"].to_numpy()
     return times
 
 
@@ -116,19 +127,14 @@ def _choose(groups: pa.Table, most: int) -> pa.Table:
 
 def _members(posts: pa.Table, groups: pa.ChunkedArray) -> dict[int, list[dict[str, Any]]]:
     chosen = posts.filter(pc.is_in(posts["group"], groups.combine_chunks()))
-    columns = ["id", "account_id", "text", "created_at", "is_repost", "group", "stage", "similarity"]
+    columns = ["id", "account_id", "text", "created_at", "is_repost", "group", "stage", "similarity", "narratives"]
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for post in chosen.select(columns).to_pylist():
         found[post["group"]].append(post)
     return found
 
 
-def _view(
-    group: dict[str, Any],
-    posts: list[dict[str, Any]],
-    narratives: Mapping[str, Sequence[str]] | None,
-    with_reposts: bool,
-) -> dict[str, Any]:
+def _view(group: dict[str, Any], posts: list[dict[str, Any]], with_reposts: bool) -> dict[str, Any]:
     """Gather what the page shows of a group."""
     text = _cut(group["text"])
     posts.sort(key=lambda post: (post["created_at"] is None, post["created_at"]))
@@ -137,7 +143,7 @@ def _view(
         firsts.setdefault(post["account_id"] or "", post)
     copies = Counter(post["account_id"] or "" for post in posts)
     start = posts[0]["created_at"]
-    counts = Counter(label for post in posts for label in (narratives or {}).get(post["id"], ()))
+    counts = Counter(label for post in posts for label in post["narratives"] or ())
     return group | {
         "text": text,
         "excerpt": " ".join(group["text"].split())[:90],
@@ -185,22 +191,31 @@ def _variants(text: str, posts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _narratives(groups: pa.Table, posts: pa.Table, narratives: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """Count groups, posts and accounts by narrative, and name the largest group of each."""
+def _narratives(groups: pa.Table, posts: pa.Table) -> list[dict[str, Any]] | None:
+    """Count groups, posts and accounts by narrative, and name the largest group of each; None without scores."""
+    found = list_advanced(posts)
+    if found is None:
+        return None
     sizes = dict(zip(groups["group"].to_pylist(), groups["accounts"].to_pylist(), strict=True))
-    seen: dict[str, dict[str, set[Any]]] = defaultdict(lambda: {"groups": set(), "posts": set(), "accounts": set()})
-    members = posts.filter(pc.is_valid(posts["group"])).select(["id", "account_id", "group"])
-    for post in members.to_pylist():
-        for label in narratives.get(post["id"], ()):
-            seen[label]["groups"].add(post["group"])
-            seen[label]["posts"].add(post["id"])
-            seen[label]["accounts"].add(post["account_id"])
+    counted = found.group_by("narrative").aggregate(
+        [([], "count_all"), ("group", "distinct"), ("account_id", "count_distinct")]
+    )
     rows = [
-        {"name": label, "largest": max(of["groups"], key=lambda group: (sizes[group], -group))}
-        | {what: len(members) for what, members in of.items()}
-        for label, of in seen.items()
+        {
+            "name": row["narrative"],
+            "groups": len(row["group_distinct"]),
+            "posts": row["count_all"],
+            "accounts": row["account_id_count_distinct"],
+            "largest": max(row["group_distinct"], key=lambda group: (sizes[group], -group)),
+        }
+        for row in counted.to_pylist()
     ]
     return sorted(rows, key=lambda row: (-row["accounts"], row["name"]))
+
+
+def _name(group: dict[str, Any]) -> str:
+    """Name a group in a plot."""
+    return f"{group['group']}: {group['excerpt'][:24]}"
 
 
 def _cut(text: str) -> str:

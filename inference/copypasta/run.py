@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from narratrace.inference.archives.archive import Archive
+from narratrace.inference.archives.archive import NARRATIVES, Archive
 from narratrace.inference.archives.ledger import Ledger, replacing
 from narratrace.inference.archives.results import (
     GRAPHS,
@@ -31,7 +31,6 @@ from narratrace.inference.archives.results import (
 from narratrace.inference.archives.writers import json_line, open_writer
 from narratrace.inference.coordination.coordination import CoordinationSummary, coordinate
 from narratrace.inference.coordination.graph import write_graph
-from narratrace.inference.coordination.narratives import read_narratives
 from narratrace.inference.coordination.report import write_report
 from narratrace.inference.copypasta.embedding import SpreadEmbed
 from narratrace.inference.copypasta.grouper import CopypastaGrouper, GroupingSummary
@@ -117,7 +116,7 @@ def group_archive(
     tell = on_progress or (lambda doing, done: None)
     rejects: Counter[str] = Counter()
     oddities: Counter[str] = Counter()
-    batches = []
+    batches, narratives = [], []
     with writing(out, "When that is mended, the same command goes on from there."):
         # The vector of one text stands for what embeds the others.
         artefact = hashlib.sha256(embed(["?"]).tobytes()).hexdigest()[:12] if embed else ""
@@ -125,6 +124,7 @@ def group_archive(
             with replacing(folder / REJECTS) as path, path.open("w", encoding="utf-8", newline="\n") as file:
                 for batch in archive.read(_READ_AT_ONCE):
                     batches.append(batch.posts)
+                    narratives.append(batch.narratives)
                     oddities.update(batch.oddities)
                     rejects.update(reject.reason for reject in batch.rejects)
                     file.writelines(json_line(asdict(reject)) for reject in batch.rejects)
@@ -138,8 +138,8 @@ def group_archive(
             )
             grouper.fit(pa.Table.from_batches(batches, POST_SCHEMA))
         tell("Tying accounts", 0.0)
-        narratives = read_narratives(archive)
-        tied = coordinate(grouper.posts_, grouper.groups_, settings.coordination, narratives)
+        posts = grouper.posts_.append_column("narratives", pa.chunked_array(narratives, NARRATIVES))
+        tied = coordinate(posts, grouper.groups_, settings.coordination)
         tell("Writing", 0.0)
         summary = GroupingRunSummary(
             files=mappings(archive),
@@ -149,7 +149,7 @@ def group_archive(
             found=grouper.summary(),
             coordination=tied.summary(settings.coordination),
         )
-        tables = (tied.groups, grouper.posts_, grouper.links_, tied.accounts, tied.ties)
+        tables = (tied.groups, posts, grouper.links_, tied.accounts, tied.ties)
         files: dict[str, Callable[[Path], object]] = {
             f"{name}.{form}": functools.partial(_write_table, form, table)
             for name, table in zip(TABLES, tables, strict=True)
@@ -160,10 +160,9 @@ def group_archive(
         files[REPORT] = functools.partial(
             write_report,
             title=_title(archive),
-            posts=grouper.posts_,
+            posts=posts,
             found=tied,
             settings=settings.coordination,
-            narratives=narratives,
         )
         publish(out, files, settings, summary)
     return summary

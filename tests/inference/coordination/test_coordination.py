@@ -104,9 +104,10 @@ def test_a_group_is_described(tables: Callable, settings: CoordinationSettings) 
         ("third", 0, minutes(10), False),
     ]
     posts, groups = tables(rows)
-    narratives = {"p0": ("separatism",), "p1": ("separatism", "elite_corruption")}
+    narratives = [["separatism"], ["separatism", "elite_corruption"], [], None, None]
+    posts = posts.append_column("narratives", pa.array(narratives, pa.list_(pa.string())))
     included = settings.model_copy(update={"reposts": "include"})
-    [group] = coordinate(posts, groups, included, narratives).groups.to_pylist()
+    [group] = coordinate(posts, groups, included).groups.to_pylist()
     assert group["originators"] == ["first"]
     assert group["median_gap_s"] == 6 * 60  # 4, 6 and 490 minutes between the accounts
     assert (group["burst_accounts"], group["burst_start"]) == (3, minutes(0))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 import pytest
 
+from narratrace.inference.archives.archive import Archive
+from narratrace.inference.coordination.plots import Copied, plot_timeline
 from narratrace.inference.copypasta.run import group_archive
 from narratrace.inference.copypasta.settings import default_settings
 from narratrace.model.errors import InputError
@@ -49,6 +53,14 @@ class Page(HTMLParser):
             self.scripts += data
         elif not (self._in and self._in[-1] == "style"):
             self.text += f"{data} "
+
+
+def drawn(page: Page, plot: str) -> list[dict[str, Any]]:
+    """Return what a plot of the page draws."""
+    start = re.search(rf'Plotly\.newPlot\(\s*"{plot}",\s*', page.scripts)
+    assert start
+    traces: list[dict[str, Any]] = json.JSONDecoder().raw_decode(page.scripts, start.end())[0]
+    return traces
 
 
 def hostile_archive(path: Path, attack: bool) -> Path:
@@ -113,7 +125,47 @@ def test_the_page_says_what_was_found(results: dict[bool, Path]) -> None:
     assert "Posted 3 times by 3 accounts, in 2 spellings" in text
     assert "narrative 2 5 3" in text  # groups, posts, accounts
     assert "ins" in page.tags
+    [bar] = drawn(page, "narratives_plot")
+    assert (bar["name"], bar["x"]) == ("narrative", [3, 2])  # posts of both groups
+    assert sum(drawn(page, "timeline")[0]["y"]) == 5
     assert not [word for word in ("bot", "state-backed", "fake account") if word in text.lower().split()]
+
+
+def test_posts_that_share_an_id_keep_their_own_narratives(tmp_path: Path) -> None:
+    other = "昨天的会议记录全部流出，名单上的人一个都跑不掉。"
+    scored, csv, raw = tmp_path / "1.jsonl", tmp_path / "2.csv", tmp_path / "3.jsonl"
+    rows = [{"nr": "1", "text": MESSAGE, "labels": ["first"], "stance": "A"}, {"nr": "2", "text": ""}]
+    scored.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    csv.write_text(f"nr,text,labels,stance\n1,{MESSAGE},second|third,A\n2,{other},,N\n", encoding="utf-8")
+    raw.write_text("".join(json.dumps({"nr": "1", "text": text}) + "\n" for text in (MESSAGE, other, other, "rt")))
+    archive = Archive.open([scored, csv, raw], {"id": "nr"})
+    group_archive(archive, tmp_path / "out")
+    posts = pq.read_table(tmp_path / "out" / "posts.parquet")
+    assert posts["narratives"].to_pylist() == [["first"], ["second", "third"], [], *[None] * 4]
+    groups = pq.read_table(tmp_path / "out" / "groups.parquet")
+    assert groups["narratives"].to_pylist() == [["first", "second", "third"], []]
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert {bar["name"]: bar["x"] for bar in drawn(page, "narratives_plot")} == {
+        "first": [1],
+        "second": [1],
+        "third": [1],
+    }
+
+
+def test_where_nothing_is_scored_there_is_nothing_of_narratives(tmp_path: Path) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_text(f'{{"text": "{MESSAGE}"}}\n' * 2, encoding="utf-8")
+    group_archive([path], tmp_path / "out")
+    assert pq.read_table(tmp_path / "out" / "groups.parquet")["narratives"].to_pylist() == [None]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Narratives by group" not in page
+
+
+def test_the_timeline_holds_bars_and_not_every_copy() -> None:
+    start = np.datetime64("2019-08-04T10:00:00", "us")
+    copies = [Copied("0: text", ["a", "b"], [datetime(2019, 8, 4, 10, tzinfo=UTC)] * 2)]
+    few, many = (plot_timeline(copies, start + np.arange(number) * 1_000_000) for number in (1_000, 100_000))
+    assert len(many) < len(few) + 1_000
 
 
 def test_tables_are_written_in_both_formats_and_formulas_are_not_run(results: dict[bool, Path]) -> None:
