@@ -66,7 +66,7 @@ def check(
     tokens = _count_tokens(posts, artefact)
     support = _measure_support(everything, files, taxonomy)
     found = [
-        *findings.find_faults(everything),
+        *findings.find_faults(everything, columns.text),
         *findings.find_leaks(everything, list(files)),
         *findings.find_duplicates(everything),
         *findings.find_conflicts(everything, taxonomy),

@@ -16,7 +16,7 @@ from narratrace.model.taxonomy import Taxonomy
 from narratrace.model.text import normalise
 from narratrace.training import label_errors
 from narratrace.training.check_report import Example, Finding, Support
-from narratrace.training.labelled import Fault, LabelledPost
+from narratrace.training.labelled import Fault, LabelledPost, field, find_ties
 from narratrace.training.metrics import SUPPORT
 from narratrace.training.near_duplicates import SIMILAR, Pair
 from narratrace.training.promise import fewest_groups
@@ -73,8 +73,8 @@ def excerpt(text: str, longest: int = _EXCERPT) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def find_faults(read: Posts) -> Iterator[Finding]:
-    """Find rows that cannot be read as labelled posts."""
+def find_faults(read: Posts, text: str) -> Iterator[Finding]:
+    """Find rows that cannot be read as labelled posts; ``text`` is the column of the post."""
     advice = {
         "broken row": ("Rows that cannot be read", "Correct or remove them"),
         "empty text": ("Rows without a text", "Remove them"),
@@ -93,7 +93,7 @@ def find_faults(read: Posts) -> Iterator[Finding]:
         found = [(row, fault) for row, fault in read.faults if fault.kind == kind]
         if found:
             examples = tuple(
-                Example(where=row.where, text=excerpt(str(row.fields.get("text", ""))), detail=fault.message)
+                Example(where=row.where, text=excerpt(str(field(row, text) or "")), detail=fault.message)
                 for row, fault in found[:SHOWN]
             )
             message = f"{what}: {len(found)}. {then}."
@@ -103,8 +103,8 @@ def find_faults(read: Posts) -> Iterator[Finding]:
 def find_leaks(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
     """Find posts of one split that give away posts of another."""
     of_tie: dict[str, dict[str, list[int]]] = {}
-    for at, (split, post) in enumerate(zip(read.splits, read.posts, strict=True)):
-        for tie in post.ties:
+    for at, (split, ties) in enumerate(zip(read.splits, find_ties(read.posts), strict=True)):
+        for tie in ties:
             if not tie.startswith("text:"):
                 of_tie.setdefault(tie, {}).setdefault(split, []).append(at)
     for one, other in combinations(splits, 2):
@@ -260,7 +260,7 @@ def find_large_groups(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
         if not len(rows) or counts.max() <= max(_LARGE_SHARE * len(rows), RARE):
             continue
         members = rows[read.groups[rows] == numbers[counts.argmax()]]
-        ties = Counter(tie for at in members for tie in read.posts[at].ties)
+        ties = Counter(tie for some in find_ties([read.posts[at] for at in members]) for tie in some)
         tie, shared = ties.most_common(1)[0]
         yield Finding(
             severity="warning",

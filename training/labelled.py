@@ -63,6 +63,8 @@ class LabelledPost:
         Posts with a common tie are never in different folds.
     unknown
         Ids of the narratives of which nobody said whether it advances them.
+    id
+        Name of what it shares with posts that were rewritten from it; None where the post has no id.
     """
 
     text: str
@@ -71,6 +73,7 @@ class LabelledPost:
     labels: tuple[str, ...]
     ties: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    id: str | None = None
 
 
 class Fault(NamedTuple):
@@ -146,7 +149,8 @@ def parse(row: Row, taxonomy: Taxonomy, columns: ColumnSettings) -> LabelledPost
         return Fault("labels and stance", "a post of stance A needs at least one label")
     if stance not in ("A", None):
         unknown = ()  # what does not advance anything advances none of them
-    return LabelledPost(text, _language(row, columns, text), stance, labels, _ties(row, columns, text), unknown)
+    own = _tie("id", field(row, columns.id))
+    return LabelledPost(text, _language(row, columns, text), stance, labels, _ties(row, columns, text), unknown, own)
 
 
 def field(row: Row, name: str | None) -> Any:
@@ -237,11 +241,15 @@ def _language(row: Row, columns: ColumnSettings, text: str) -> str:
 
 
 def _ties(row: Row, columns: ColumnSettings, text: str) -> tuple[str, ...]:
-    ties = [f"text:{_key(text)}"]
     named = [("account", columns.account), *((column, column) for column in columns.group)]
-    named += [("id", columns.id), ("id", columns.rewritten_from)]
-    values = ((kind, field(row, column)) for kind, column in named)
-    return (*ties, *(f"{kind}:{value}" for kind, value in values if value not in (None, "")))
+    named.append(("id", columns.rewritten_from))
+    # Posts without a letter (a link, an emoji) have the same empty key and nothing in common.
+    ties = (_tie("text", _key(text)), *(_tie(kind, field(row, column)) for kind, column in named))
+    return tuple(tie for tie in ties if tie)
+
+
+def _tie(kind: str, value: Any) -> str | None:
+    return None if value in (None, "") else f"{kind}:{value}"
 
 
 def _key(text: str) -> str:
@@ -249,12 +257,28 @@ def _key(text: str) -> str:
     return "".join(character for character in normalise(text).text.casefold() if character.isalnum())
 
 
+def find_ties(posts: Sequence[LabelledPost]) -> list[tuple[str, ...]]:
+    """Ties of each post among these, its own id where one of them was rewritten from it.
+
+    Only then: files that number their posts from 1 have the same ids for posts that have nothing in common.
+    """
+    named = {tie for post in posts for tie in post.ties}
+    return [(*post.ties, post.id) if post.id in named and post.id not in post.ties else post.ties for post in posts]
+
+
+def are_tied(posts: Sequence[LabelledPost], others: Sequence[LabelledPost]) -> NDArray[np.bool_]:
+    """Whether each post shares a tie with one of ``others``; shape (posts,)."""
+    ties = find_ties([*posts, *others])
+    theirs = {tie for some in ties[len(posts) :] for tie in some}
+    return np.array([not theirs.isdisjoint(some) for some in ties[: len(posts)]], dtype=bool)
+
+
 def tie_groups(posts: Sequence[LabelledPost]) -> NDArray[np.int64]:
     """Number the groups of posts that are tied to each other, directly or through others; shape (posts,)."""
     numbers: dict[str, int] = {}
     rows, columns = [], []
-    for row, post in enumerate(posts):
-        for tie in post.ties:
+    for row, ties in enumerate(find_ties(posts)):
+        for tie in ties:
             rows.append(row)
             columns.append(len(posts) + numbers.setdefault(tie, len(numbers)))
     size = len(posts) + len(numbers)

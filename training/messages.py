@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from narratrace.model.errors import InputError
 from narratrace.model.text import normalise
 from narratrace.training.augmentation import Augmentation
-from narratrace.training.rows import read_rows
+from narratrace.training.labelled import field
+from narratrace.training.rows import Row, read_rows
 from narratrace.training.settings import (
     AugmentationSettings,
     DataSettings,
@@ -51,10 +53,10 @@ class Messages:
         Pairs of positions of texts that do not, though they look alike.
     """
 
-    texts: list[str] = field(default_factory=list)
-    same: list[tuple[int, int]] = field(default_factory=list)
-    different: list[tuple[int, int]] = field(default_factory=list)
-    _position: dict[str, int] = field(default_factory=dict)
+    texts: list[str] = dataclasses.field(default_factory=list)
+    same: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    different: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    _position: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def add(self, one: str, other: str, same: bool) -> None:
         """Add a pair of raw texts; one of empty or of equal texts says nothing and is left out."""
@@ -77,7 +79,8 @@ def read_messages(settings: EmbeddingSettings, data: DataSettings, seed: int) ->
     Raises
     ------
     InputError
-        A source cannot be read, lacks a column, or there is no pair at all.
+        A source or a row of it cannot be read, or lacks a column; a post was rewritten from an id that several texts
+        have; or there is no pair at all.
     """
     messages = Messages()
     rng = random.Random(seed)
@@ -138,19 +141,34 @@ def _add_rewritten(messages: Messages, data: DataSettings) -> None:
     columns = data.columns
     if not columns.id or not columns.rewritten_from:
         raise InputError("'embedding.rewritten' needs the columns 'id' and 'rewritten_from' of the labelled posts.")
-    rows = [row.fields for source in (*data.train, *data.synthetic) for row in read_rows(source)]
-    texts = {str(row[columns.id]): str(row.get(columns.text) or "") for row in rows if columns.id in row}
+    rows = [row for source in (*data.train, *data.synthetic) for row in _rows(source)]
+    texts: dict[str, set[str]] = {}
     for row in rows:
-        origin = row.get(columns.rewritten_from)
-        if origin is not None and str(origin) in texts:
-            messages.add(texts[str(origin)], str(row.get(columns.text) or ""), same=True)
+        if (own := field(row, columns.id)) not in (None, ""):
+            texts.setdefault(str(own), set()).add(str(field(row, columns.text) or ""))
+    for row in rows:
+        origin = str(field(row, columns.rewritten_from))
+        if len(texts.get(origin, ())) > 1:
+            raise InputError(
+                f"{row.where}: the post was rewritten from '{origin}', which is the id of several texts: give each "
+                "post an id of its own, or set embedding.rewritten to false."
+            )
+        for text in texts.get(origin, ()):
+            messages.add(text, str(field(row, columns.text) or ""), same=True)
+
+
+def _rows(source: str) -> Iterator[Row]:
+    for row in read_rows(source):
+        if row.fault:
+            raise InputError(f"{row.where}: {row.fault}.")
+        yield row
 
 
 def _columns(source: str, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the wanted columns of the rows that have them all."""
     found = False
-    for row in read_rows(source):
-        values = [row.fields.get(name) for name in names]
+    for row in _rows(source):
+        values = [field(row, name) for name in names]
         if all(value is not None for value in values):
             found = True
             yield tuple(map(str, values))

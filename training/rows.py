@@ -123,10 +123,12 @@ def _read_csv(path: Path) -> Iterator[Row]:
         header = next(reader, [])
         if double := {name for name in header if header.count(name) > 1}:
             raise InputError(f"{path} has several columns named '{min(double)}': give each its own name.")
+        next_line = reader.line_num + 1
         for values in reader:
+            line, next_line = next_line, reader.line_num + 1  # a record may have several lines; the first is named
             if not values:
                 continue
-            where, fault = f"{path}, line {reader.line_num}", ""
+            where, fault = f"{path}, line {line}", ""
             if len(values) != len(header):
                 fault = f"the row has {len(values)} fields where the header has {len(header)}"
             yield Row(where, {} if fault else dict(zip(header, values, strict=True)), fault)

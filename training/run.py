@@ -45,7 +45,7 @@ from narratrace.training.decision import fit_decision
 from narratrace.training.embedding import add_embedder
 from narratrace.training.environment import describe_environment
 from narratrace.training.folds import related_groups
-from narratrace.training.labelled import LabelledPost
+from narratrace.training.labelled import LabelledPost, are_tied
 from narratrace.training.metrics import Answers, Truth, measure, measure_languages
 from narratrace.training.rows import fingerprint
 from narratrace.training.run_posts import RunPosts, deal, read_posts
@@ -125,8 +125,6 @@ def train(
 
     add_embedder(network, tokenizer, settings, shipped, out / EMBEDDING, on_progress)
 
-    learnt_from = {tie for post in posts.learnt for tie in post.ties}
-
     def figures(row: str, of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
         scores = decision.scores(deep, wide)
         answers, truth = Answers.of(scores, decision.thresholds.flag(scores)), Truth.of(of, taxonomy)
@@ -139,7 +137,7 @@ def train(
 
     def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
         texts = [normalise(post.text).text for post in dev]
-        tied = sum(not learnt_from.isdisjoint(post.ties) for post in dev)
+        tied = int(are_tied(dev, posts.learnt).sum())
         return figures("narratrace, torch", dev, infer(network, tokenizer, texts), wide.run(texts)) | {"tied": tied}
 
     sets: dict[str, Any] = {

@@ -86,6 +86,13 @@ def test_every_faulty_row_is_an_error(checked: Check, row: dict[str, Any], kind:
     assert report.findings[0] == found  # errors come first
 
 
+def test_the_text_of_a_faulty_row_is_shown_whatever_its_column(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_text(json.dumps({"post": {"body": "what it says"}, "stance": "X", "labels": []}), encoding="utf-8")
+    report = check({"posts": [str(path)]}, taxonomy, ColumnSettings(text="post.body"))
+    assert [example.text for example in finding(report, "unknown stance").examples] == ["what it says"]
+
+
 def test_copies_and_contradictions_are_found(checked: Check) -> None:
     one = post(1, "A", ["police_heroes"])
     shouted = one | {"text": f"【轉】{text(1)}！！！", "stance": "C", "labels": []}
@@ -113,6 +120,12 @@ def test_leaks_between_splits_are_errors_but_for_accounts(checked: Check) -> Non
     assert (account.severity, account.count) == ("warning", 1)
     assert (group.severity, group.count) == ("error", 1)
     assert "dev.jsonl, line 3" in account.examples[0].where
+
+
+def test_files_that_both_number_their_posts_leak_nothing(checked: Check) -> None:
+    numbered = [post(number, id=number % 5, account_id=f"x{number}") for number in range(10)]
+    report = checked(train=numbered[:5], dev=numbered[5:])
+    assert not [kind for kind in kinds(report) if kind.startswith("leak")]
 
 
 def test_a_language_that_does_not_match_is_found(checked: Check) -> None:

@@ -79,6 +79,31 @@ def test_a_rewritten_post_says_what_its_source_says(tmp_path: Path) -> None:
     assert named(messages, messages.same) == {("original", "改写")}
 
 
+def test_an_id_of_several_texts_does_not_say_what_a_post_was_rewritten_from(tmp_path: Path) -> None:
+    paths = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    for path in paths:
+        rows = [{"id": 1, "text": f"{path.stem}, first"}, {"id": 2, "text": "both"}, {"id": "", "text": path.stem}]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    more = tmp_path / "rewritten.jsonl"
+    more.write_text(json.dumps({"text": "neu", "from": 2}) + "\n" + json.dumps({"text": "x", "from": ""}) + "\n")
+    messages = read_messages(wanted(rewritten=True), labelled(*paths, more), 1)
+    assert named(messages, messages.same) == {("both", "neu")}
+    more.write_text(json.dumps({"text": "neu", "from": 1}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"rewritten\.jsonl, line 1: .* from '1', which is the id of several texts"):
+        read_messages(wanted(rewritten=True), labelled(*paths, more), 1)
+
+
+def test_columns_may_be_nested_and_a_broken_row_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({"texts": {"en": "one", "zh": "一"}}) + "\n", encoding="utf-8")
+    pairs = {"source": str(path), "one": "texts.en", "other": "texts.zh"}
+    messages = read_messages(wanted(pairs=[pairs]), labelled(), 1)
+    assert named(messages, messages.same) == {("one", "一")}
+    path.write_text(path.read_text(encoding="utf-8") + "{\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"pairs\.jsonl, line 2: .* no JSON object"):
+        read_messages(wanted(pairs=[pairs]), labelled(), 1)
+
+
 def test_a_post_says_what_its_changed_copy_says(tmp_path: Path) -> None:
     path = tmp_path / "posts.jsonl"
     posts = [f"This is post number {row}, about the weather in the city of {row} bridges." for row in range(30)]

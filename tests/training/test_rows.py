@@ -196,6 +196,7 @@ def test_a_column_that_is_asked_for_has_to_be_there(name: str, tmp_path: Path, t
     ("name", "content", "what"),
     [
         ("posts.csv", "text,labels\none\n", "line 2: the row has 1 fields where the header has 2"),
+        ("posts.csv", 'text,labels\n"one\npost",\n\n"an\nother",x,\n', "line 5: the row has 3 fields"),
         ("posts.csv", 'text,labels\n"one,x\n', "unexpected end of data"),
         ("posts.csv", "text,text\none,x\n", "several columns named 'text'"),
         ("posts.csv", "body,labels\none,x\n", "no column 'text' for the text; its columns are body, labels"),

@@ -20,7 +20,7 @@ from narratrace.training.evaluation.changes import Change, changes
 from narratrace.training.evaluation.mistakes import Lookalikes, Mistake, worst_mistakes
 from narratrace.training.evaluation.scored import Scored, Scorer, score_posts
 from narratrace.training.folds import related_groups
-from narratrace.training.labelled import LabelledPost
+from narratrace.training.labelled import LabelledPost, are_tied
 from narratrace.training.metrics import NAMED_SCORE, SUPPORT, Answers, Truth, measure, measure_languages, reliability
 from narratrace.training.run_posts import RunPosts
 from narratrace.training.settings import TrainingSettings
@@ -77,7 +77,6 @@ def evaluate(
     baselines = Baselines(learnt.posts, learnt.settings, taxonomy, on_progress) if learnt else None
     known_posts = learnt.posts.learnt if learnt else [post for posts in sets.values() for post in posts]
     like = Lookalikes(known_posts)
-    ties = {tie for post in known_posts for tie in post.ties} if learnt else None
     changed = changes([post.text for posts in sets.values() for post in posts], SEED)
     found: dict[str, Any] = {}
     mistakes = {}
@@ -94,7 +93,8 @@ def evaluate(
             rows[row_name(compare)] = other.answers
         if baselines:
             rows |= baselines.answers(posts)
-        found[name] = _measure(posts, rows, truth, manifest.narratives, ties) | {
+        tied = are_tied(posts, known_posts) if learnt else None
+        found[name] = _measure(posts, rows, truth, manifest.narratives, tied) | {
             "abstained": sum(map(bool, scored.abstained)),
             "backends": _agreement(scored, other) if other else None,
             "flips": {
@@ -128,18 +128,18 @@ def _measure(
     answers: Mapping[str, Answers],
     truth: Truth,
     narratives: Sequence[str],
-    ties: set[str] | None,
+    tied: NDArray[np.bool_] | None,
 ) -> dict[str, Any]:
     groups = related_groups(posts)
 
     def rows_on(of: NDArray[np.int64]) -> dict[str, Any]:
         return {name: measure(narratives, one.take(of), truth.take(of), groups[of]) for name, one in answers.items()}
 
-    untied = np.flatnonzero([ties is not None and ties.isdisjoint(post.ties) for post in posts])
+    untied = np.flatnonzero(~tied) if tied is not None else np.array([], dtype=np.int64)
     own = next(iter(answers.values()))
     return {
         "rows": rows_on(np.arange(len(posts))),
-        "tied": None if ties is None else len(posts) - len(untied),
+        "tied": None if tied is None else int(tied.sum()),
         "untied": rows_on(untied) if 0 < len(untied) < len(posts) else None,
         "languages": measure_languages(narratives, [post.language for post in posts], own, truth, groups),
     }
