@@ -103,8 +103,8 @@ def find_faults(read: Posts, text: str) -> Iterator[Finding]:
 def find_leaks(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
     """Find posts of one split that give away posts of another."""
     of_tie: dict[str, dict[str, list[int]]] = {}
-    for at, (split, ties) in enumerate(zip(read.splits, find_ties(read.posts), strict=True)):
-        for tie in ties:
+    for at, (split, own) in enumerate(zip(read.splits, find_ties(read.posts), strict=True)):
+        for tie in own:
             if not tie.startswith("text:"):
                 of_tie.setdefault(tie, {}).setdefault(split, []).append(at)
     for one, other in combinations(splits, 2):
