@@ -61,7 +61,7 @@ def main() -> None:
         dom = open_page(browser, report)
         checks = {
             "the page's own filter ran": " shown</output>" in dom,
-            "its plots are drawn": dom.count('class="main-svg"') >= 2,
+            "its three plots are drawn": dom.count('class="plotly-graph-div js-plotly-plot"') == 3,
             "attacks are shown as text": all(html.escape(attack, quote=False) in dom for attack in ATTACKS),
             "no attack ran": 'data-ran="1"' not in dom,
         }

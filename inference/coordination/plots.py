@@ -139,7 +139,7 @@ def plot_narratives(groups: Sequence[Advanced]) -> Markup:
                 hovertemplate="%{fullData.name}<br>%{x} posts<extra></extra>",
             )
         )
-    legend = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "traceorder": "normal"}
+    legend = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "traceorder": "normal"}
     layout = _LAYOUT | {"showlegend": True, "legend": legend, "barmode": "stack"}
     figure.update_layout(**layout, height=130 + 24 * len(groups))
     figure.update_xaxes(title_text="posts", automargin=True)
