@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from narratrace.commands.options import ArtefactFolder
 
 app = typer.Typer(help="The engines that run an artefact.", no_args_is_help=True, rich_markup_mode="rich")
 
@@ -20,9 +21,7 @@ def check(
     posts: Annotated[
         list[str], typer.Argument(metavar="INPUT", help="Files of posts, as for narratrace score.", show_default=False)
     ],
-    artefact: Annotated[
-        Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
-    ] = None,
+    artefact: ArtefactFolder = None,
     limit: Annotated[int, typer.Option(min=2, help="Compare on so many posts.")] = 500,
 ) -> None:
     """Compare torch, ONNX in full precision and ONNX in int8 on the same posts, in padded batches of mixed length.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from narratrace.commands.options import ArtefactFolder
 
 MEASURES = (
     "posts per second",
@@ -28,9 +29,7 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    artefact: Annotated[
-        Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
-    ] = None,
+    artefact: ArtefactFolder = None,
     backend: Annotated[
         list[str] | None,
         typer.Option(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from narratrace.commands.score import BACKEND_HELP, THRESHOLDS_HELP
+from narratrace.commands.options import BackendName, Threads
+from narratrace.commands.score import THRESHOLDS_HELP
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,11 +47,11 @@ def evaluate(
     compare: Annotated[
         str | None, typer.Option(help="Another backend to compare with, as torch.", show_default=False)
     ] = None,
-    backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
+    backend: BackendName = None,
     thresholds: Annotated[
         Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
+    threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation that is in OUT.")] = False,
 ) -> None:
     """Measure an artefact on labelled posts: figures with intervals, beside baselines, and its worst mistakes.

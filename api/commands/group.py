@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narratrace.commands.options import EngineName, PostColumns, ResultsFolder
+from narratrace.commands.options import ArtefactFolder, BackendName, EngineName, PostColumns, ResultsFolder, Threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,8 +31,9 @@ def group(
         bool | None,
         typer.Option(
             "--semantic/--no-semantic",
-            help="Whether to look for rewritten and translated posts too (default: as the settings say, no). Every "
-            "distinct post is embedded for it, which takes by far the most time.",
+            help="Whether to look for the same in another language or other words too (default: as the settings say, "
+            "no). It finds many translations and some rewordings, but no free paraphrases. Every distinct post is "
+            "embedded for it, by --artefact, --backend and --threads, which takes by far the most time.",
             show_default=False,
         ),
     ] = None,
@@ -48,6 +49,9 @@ def group(
         bool | None,
         typer.Option("--csv/--no-csv", help="Write the tables as CSV too (default: do not).", show_default=False),
     ] = None,
+    artefact: ArtefactFolder = None,
+    backend: BackendName = None,
+    threads: Threads = None,
     engine: EngineName = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file, as settings.yaml of an earlier run.", show_default=False)
@@ -61,7 +65,9 @@ def group(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are in OUT.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are in OUT, or a stopped run of something else.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Find the copypasta of an archive, and the accounts that posted the same texts.
@@ -70,7 +76,8 @@ def group(
     each post), links.parquet (why a post is in its group), accounts.parquet,
     edges.parquet (a row for each pair of accounts that posted the same text),
     graph.graphml and graph.gexf (for Gephi and the like), rejects.jsonl,
-    summary.json, settings.yaml, and report.html: all of it on one page.
+    summary.json, settings.yaml, and report.html: all of it on one page. A run
+    that was stopped goes on when the same command is given again.
 
     That accounts posted the same text says nothing about who they are.
 
@@ -93,9 +100,9 @@ def group(
         narratrace group scored/scores.parquet -o groups --engine ray
     """
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from narratrace.commands.archive_display import show_archive
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
     from narratrace.inference.archives.results import GROUPING, check_free
@@ -103,21 +110,33 @@ def group(
     from narratrace.inference.copypasta.run import group_archive
     from narratrace.inference.copypasta.settings import DEFAULT_SETTINGS, GroupSettings
     from narratrace.inference.engine import open_engine
-    from narratrace.model.settings import load_settings
+    from narratrace.model.backends import default_backend
+    from narratrace.model.settings import check_settings, load_settings
 
-    changes = [*(overrides or ())]
-    given = {"semantic.enabled": semantic, "coordination.reposts": reposts, "csv": csv, "engine": engine}
-    changes += [f"{name}={value}" for name, value in given.items() if value is not None]
-    settings = load_settings(GroupSettings, config or DEFAULT_SETTINGS, changes)
+    settings = load_settings(GroupSettings, config or DEFAULT_SETTINGS, overrides or ())
+    given = {"csv": csv, "engine": engine, "artefact": artefact, "backend": backend, "threads": threads}
+    chosen = settings.model_dump() | {name: value for name, value in given.items() if value is not None}
+    if semantic is not None:
+        chosen["semantic"]["enabled"] = semantic
+    if reposts is not None:
+        chosen["coordination"]["reposts"] = reposts
+    if chosen["semantic"]["enabled"]:
+        chosen["backend"] = chosen["backend"] or default_backend()
+    if chosen["engine"] != "native":
+        chosen["threads"] = chosen["threads"] or 1  # a cluster has room for many units instead
+    settings = check_settings(GroupSettings, chosen, "narratrace group")
     check_free(out, overwrite, GROUPING)
     archive = Archive.open(inputs, parse_mapping(mapping or ()), out=out)
     console = Console(stderr=True, quiet=quiet, highlight=False)
-    for sentence in archive.skipped:
-        console.print(escape(sentence), soft_wrap=True)
+    show_archive(archive, console)
+    classifier = None
+    if settings.semantic.enabled:
+        classifier = Classifier.load(settings.artefact, backend=settings.backend, threads=settings.threads)
+    on_gpu = classifier is not None and settings.backend == "torch"
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         with (
-            open_engine(settings.engine) as carrying,
+            open_engine(settings.engine, cpus=settings.threads or 1, gpu=on_gpu) as carrying,
             Progress(*columns, console=console, transient=True, disable=quiet) as progress,
         ):
             task = progress.add_task("Reading", total=1.0)
@@ -126,9 +145,15 @@ def group(
                 total = 1.0 if doing == "Reading" or done else None
                 progress.update(task, description=doing, completed=done, total=total)
 
-            embed = Classifier.load().embed if settings.semantic.enabled else None
             summary = group_archive(
-                archive, out, settings, embed=embed, engine=carrying, overwrite=overwrite, on_progress=show
+                archive,
+                out,
+                settings,
+                embed=classifier.embed if classifier else None,
+                artefact=classifier.artefact.id if classifier else "",
+                engine=carrying,
+                overwrite=overwrite,
+                on_progress=show,
             )
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here.")
@@ -141,6 +166,7 @@ def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from narratrace.inference.archives.faults import say_faults
     from narratrace.model.printable import printable
 
     found = summary.found
@@ -161,8 +187,8 @@ def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
         console.print(f"{groups:,} groups have an innocent explanation: {escape(what)}")
     if found.short:
         console.print(f"{found.short:,} posts say too little to be grouped")
-    for reason, rows in summary.rejects.items():
-        console.print(escape(f"{rows:,} rows rejected: {reason}"), soft_wrap=True)
+    for sentence in say_faults(summary.rejects, summary.oddities):
+        console.print(escape(sentence), soft_wrap=True)
     tied = summary.coordination
     console.print(
         f"{tied.tied:,} of {tied.accounts:,} accounts posted the same text as another; {tied.repeated:,} pairs of them "
@@ -175,3 +201,5 @@ def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
     )
     console.print(tested if tied.tested_groups else "No group has times that can be tested.", soft_wrap=True)
     console.print(f"Report: {escape(printable(out))}/report.html", soft_wrap=True)
+    if summary.rejects:
+        console.print(f"Rejected rows: {escape(printable(out))}/rejects.jsonl", soft_wrap=True)

@@ -20,6 +20,22 @@ PostColumns = Annotated[
     ),
 ]
 
+ArtefactFolder = Annotated[
+    Path | None,
+    typer.Option("--artefact", help="Artefact folder; the built-in one if not given.", show_default=False),
+]
+
+BackendName = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        help="onnx-int8, onnx or torch; torch on a GPU and onnx-int8 elsewhere if not given.",
+        show_default=False,
+    ),
+]
+
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.", show_default=False)]
+
 EngineName = Annotated[
     str | None,
     typer.Option(

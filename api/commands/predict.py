@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from narratrace.commands.score import BACKEND_HELP, THRESHOLDS_HELP
+from narratrace.commands.options import ArtefactFolder, BackendName
+from narratrace.commands.score import THRESHOLDS_HELP
 from narratrace.model.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -42,10 +42,8 @@ def predict(
             "repeats; answers are as with --json.",
         ),
     ] = False,
-    artefact: Annotated[
-        Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
-    ] = None,
-    backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
+    artefact: ArtefactFolder = None,
+    backend: BackendName = None,
     thresholds: Annotated[
         Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)
     ] = None,

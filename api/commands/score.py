@@ -7,29 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from narratrace.commands.options import EngineName, PostColumns, ResultsFolder
+from narratrace.commands.options import ArtefactFolder, BackendName, EngineName, PostColumns, ResultsFolder, Threads
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from narratrace.inference.archives.archive import Archive
     from narratrace.inference.scoring import ScoringSettings
     from narratrace.inference.summary import Summary
-
-BACKEND_HELP = "onnx-int8, onnx or torch; torch on a GPU and onnx-int8 elsewhere if not given."
 
 THRESHOLDS_HELP = (
     "f1: label from the scores of the best F1 on. precision: label only what keeps the artefact's promised precision, "
     "and leave the rest to review. The artefact's own choice if not given."
 )
-
-ODDITIES = {
-    "id missing": "have no id and are named <file>:<row>",
-    "id rounded": "have an id that a spreadsheet seems to have rounded (1.04E+18): others may share it",
-    "account_id rounded": "have an account id that a spreadsheet seems to have rounded: several accounts may share it",
-    "created_at unreadable": "have a time that cannot be read; it is left empty",
-    "text repaired": "held bytes that are no text; they are replaced by \N{REPLACEMENT CHARACTER}",
-}
 
 
 def score(
@@ -58,11 +47,9 @@ def score(
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many posts.", show_default=False)] = None,
-    artefact: Annotated[
-        Path | None, typer.Option(help="Artefact folder; the built-in one if not given.", show_default=False)
-    ] = None,
-    backend: Annotated[str | None, typer.Option(help=BACKEND_HELP, show_default=False)] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
+    artefact: ArtefactFolder = None,
+    backend: BackendName = None,
+    threads: Threads = None,
     thresholds: Annotated[
         Literal["f1", "precision"] | None, typer.Option(help=THRESHOLDS_HELP, show_default=False)
     ] = None,
@@ -109,6 +96,7 @@ def score(
     """
     from rich.console import Console
 
+    from narratrace.commands.archive_display import show_archive
     from narratrace.commands.progress import ProgressDisplay
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
@@ -135,7 +123,7 @@ def score(
     check_free(out, overwrite)
     archive = Archive.open(inputs, settings.mapping, out=out)
     progress_to = Console(stderr=True, quiet=quiet, highlight=False)
-    _show_archive(archive, progress_to)
+    show_archive(archive, progress_to)
     # One thread for each batch and several batches at once waste less than several threads for one batch.
     classifier = Classifier.load(settings.artefact, backend=settings.backend, threads=1, thresholds=settings.thresholds)
 
@@ -154,25 +142,11 @@ def score(
         _show_summary(summary, out, settings, Console(highlight=False))
 
 
-def _show_archive(archive: Archive, console: Console) -> None:
-    from rich.markup import escape
-
-    from narratrace.inference.scoring import mappings
-    from narratrace.model.printable import printable
-
-    for use in mappings(archive):
-        what = f"{use.files:,} file{'s' if use.files > 1 else ''}"
-        columns = ", ".join(f"{post} ← {printable(column)}" for post, column in use.columns.items()) or "no rows"
-        layout = f" ({use.layout})" if use.layout else ""
-        console.print(f"Reading {what}: {escape(columns)}{layout}", soft_wrap=True)
-    for sentence in archive.skipped:
-        console.print(escape(sentence), soft_wrap=True)
-
-
 def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from narratrace.inference.archives.faults import say_faults
     from narratrace.model.printable import printable
 
     posts = max(summary.posts, 1)
@@ -206,10 +180,9 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
     shown.add_row("any narrative", *count(summary.flagged), f"{summary.abstained:,}", style="bold")
     console.print()
     console.print(shown)
-    notes = [f"{number:,} posts {ODDITIES.get(what, what)}" for what, number in summary.oddities.items()]
+    notes = say_faults(summary.rejects, summary.oddities)
     if summary.truncated:
         notes.append(f"{summary.truncated:,} posts are so long that their end was not read (truncated)")
-    notes += [f"{number:,} rows rejected: {reason}" for reason, number in summary.rejects.items()]
     console.print()
     for note in notes:
         console.print(escape(note), soft_wrap=True)

@@ -25,6 +25,8 @@ from narratrace.inference.copypasta.explanation import compare
 from narratrace.model.pages import write_page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from narratrace.inference.coordination.coordination import Coordination
@@ -46,6 +48,7 @@ def write_report(
     posts: pa.Table,
     found: Coordination,
     settings: CoordinationSettings,
+    faults: Sequence[str],
 ) -> None:
     """Write the page: groups, timeline, graph of accounts, narratives, method.
 
@@ -61,6 +64,8 @@ def write_report(
         Of `coordinate`.
     settings
         Those that it was found with.
+    faults
+        Sentences about rows that were odd or rejected.
     """
     shown = _choose(found.groups, settings.page_groups)
     members = _members(posts, shown["group"])
@@ -83,6 +88,7 @@ def write_report(
         "group.html",
         title=title,
         script=plotly_script(),
+        faults=faults,
         posts=posts.num_rows,
         all_groups=found.groups.num_rows,
         summary=found.summary(settings),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from narratrace.inference.archives.archive import NARRATIVES, Archive
+from narratrace.inference.archives.faults import say_faults
 from narratrace.inference.archives.ledger import Ledger, replacing
 from narratrace.inference.archives.results import (
     GRAPHS,
@@ -60,6 +60,7 @@ class GroupingRunSummary(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    artefact: str = Field(description="Id of the artefact that embedded posts; empty if none did.")
     files: list[MappingUse] = Field(description="The files read, by column mapping.")
     skipped: list[str] = Field(description="Files left out, and why.")
     rejects: dict[str, int] = Field(description="Rejected rows by reason.")
@@ -74,6 +75,7 @@ def group_archive(
     settings: GroupSettings | None = None,
     *,
     embed: Embed | None = None,
+    artefact: str = "",
     engine: Engine | None = None,
     overwrite: bool = False,
     on_progress: Callable[[str, float], None] | None = None,
@@ -94,6 +96,9 @@ def group_archive(
         When two posts are the same and accounts tied; the defaults if None.
     embed
         What embeds texts, as `Classifier.embed`, for the semantic and translation stages; None leaves them out.
+    artefact
+        Id of the artefact that `embed` belongs to, for the ledger and the summary: a stopped run goes on with the same
+        one only.
     engine
         What carries the units out; here, if None.
     overwrite
@@ -118,8 +123,6 @@ def group_archive(
     oddities: Counter[str] = Counter()
     batches, narratives = [], []
     with writing(out, "When that is mended, the same command goes on from there."):
-        # The vector of one text stands for what embeds the others.
-        artefact = hashlib.sha256(embed(["?"]).tobytes()).hexdigest()[:12] if embed else ""
         with contextlib.closing(Ledger(folder / LEDGER, run_of(archive, artefact, settings), over=overwrite)) as ledger:
             with replacing(folder / REJECTS) as path, path.open("w", encoding="utf-8", newline="\n") as file:
                 for batch in archive.read(_READ_AT_ONCE):
@@ -142,6 +145,7 @@ def group_archive(
         tied = coordinate(posts, grouper.groups_, settings.coordination)
         tell("Writing", 0.0)
         summary = GroupingRunSummary(
+            artefact=artefact,
             files=mappings(archive),
             skipped=list(archive.skipped),
             rejects=dict(rejects),
@@ -163,6 +167,7 @@ def group_archive(
             posts=posts,
             found=tied,
             settings=settings.coordination,
+            faults=say_faults(rejects, oddities),
         )
         publish(out, files, settings, summary)
     return summary

@@ -52,6 +52,16 @@ class GroupSettings(CopypastaSettings):
     """How `narratrace group` works: when posts are the same, and when accounts are tied."""
 
     csv: bool = Field(description="Whether the tables are written as CSV too, for spreadsheets.")
+    artefact: Path | None = Field(
+        default=None, description="Folder of the artefact that embeds posts; null is the one that narratrace ships."
+    )
+    backend: str | None = Field(
+        default=None,
+        description="What computes the embeddings: onnx-int8, onnx or torch; null is torch on a GPU, else onnx-int8.",
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads of the embedding; null takes one for each core."
+    )
     engine: str = Field(
         default="native",
         description="What looks for fuzzy copies: native (this machine), ray (the Ray cluster that it belongs to) or "

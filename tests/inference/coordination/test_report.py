@@ -75,7 +75,7 @@ def hostile_archive(path: Path, attack: bool) -> Path:
         ("third", f"{torn} 昨天的会议记录全部流出，名单上的人一个都跑不掉。"),
         (name, f"{torn} 昨天的会议记录全部流出，名单上的人一个都跑不掉。"),
         ("third", f"{evil} 今天天气很好，和家人去海边散步。"),
-        ("third", f"\u202e{evil} 晚上一起看电影，票已经买好了。\0" if attack else "晚上一起看电影，票已经买好了。"),
+        ("third", f"\u202e{evil} 晚上一起看电影，票已经买好了。\0" if attack else "晚上一起看电影，票已经买好了。\0"),
     ]
     with path.open("w", encoding="utf-8") as file:
         for number, (account, text) in enumerate(rows):

@@ -127,6 +127,18 @@ def test_a_run_that_ctrl_c_stops_says_how_to_go_on_and_does(
     assert files(tmp_path / "out") == files(tmp_path / "whole")
 
 
+def test_a_stopped_run_goes_on_with_the_same_artefact_only(varied: Path, tmp_path: Path) -> None:
+    def stop(doing: str, done: float) -> None:
+        if doing.startswith("Embedding"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        group_archive([varied], tmp_path, embed=embed, artefact="mine-1", on_progress=stop)
+    with pytest.raises(InputError, match="the artefact is mine-2 and was mine-1"):
+        group_archive([varied], tmp_path, embed=embed, artefact="mine-2")
+    assert group_archive([varied], tmp_path, embed=embed, artefact="mine-1").artefact == "mine-1"
+
+
 def test_a_full_disk_is_said_in_a_sentence_and_the_run_goes_on_from_there(varied: Path, tmp_path: Path) -> None:
     group_archive([varied], tmp_path / "whole")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
