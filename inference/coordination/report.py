@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from narratrace.inference.coordination.bursts import ENOUGH
 from narratrace.inference.coordination.narratives import list_advanced
 from narratrace.inference.coordination.plots import (
     Advanced,
@@ -93,6 +94,7 @@ def write_report(
         all_groups=found.groups.num_rows,
         summary=found.summary(settings),
         settings=settings,
+        enough=ENOUGH,
         groups=groups,
         timeline=timeline,
         timeline_groups=len(timed),
