@@ -16,7 +16,9 @@ from narratrace.commands import app
 from narratrace.inference.archives.results import UNFINISHED
 from narratrace.inference.copypasta import spread
 from narratrace.inference.copypasta.run import group_archive
+from narratrace.inference.copypasta.settings import default_settings
 from narratrace.inference.engine import NativeEngine, Said, Work
+from narratrace.inference.scoring import score_archive
 from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from narratrace.inference.classifier import Classifier
 
 MESSAGE = "一个警察被几十人围着打，头盔都打掉了，还是没有开枪。请大家看清楚谁在克制。"
 POSTS = [
@@ -99,6 +103,22 @@ def varied(tmp_path: Path) -> Path:
 
 def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_results_of_one_command_take_the_place_of_the_others(
+    varied: Path, tmp_path: Path, tiny_classifier: Classifier
+) -> None:
+    out = tmp_path / "out"
+    score_archive([varied], tmp_path / "scored", tiny_classifier)
+    group_archive([varied], tmp_path / "grouped", default_settings().model_copy(update={"csv": True}))
+    score_archive([varied], out, tiny_classifier)
+    with pytest.raises(InputError, match="--overwrite"):
+        group_archive([varied], out)
+    group_archive([varied], out, default_settings().model_copy(update={"csv": True}), overwrite=True)
+    assert files(out) == files(tmp_path / "grouped")
+    (out / "mine.csv").write_text("mine")
+    score_archive([varied], out, tiny_classifier, overwrite=True)
+    assert files(out) == files(tmp_path / "scored") | {"mine.csv": b"mine"}
 
 
 def test_a_run_that_ctrl_c_stops_says_how_to_go_on_and_does(
