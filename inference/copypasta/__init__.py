@@ -1,4 +1,4 @@
-"""Copypasta: which posts are the same message, copied, dodged, edited, rewritten or translated.
+"""Copypasta: which posts are the same message, copied, dodged, edited, reworded or translated.
 
 ``intake`` takes posts of many kinds. ``folding`` and ``texts`` collapse copies for the exact, normalised and script
 stages. ``shingles`` and ``candidates`` find pairs for the fuzzy stage, ``neighbours`` for the semantic ones; ``fuzzy``
