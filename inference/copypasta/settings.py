@@ -30,7 +30,7 @@ class FuzzySettings(Settings):
 class SemanticSettings(Settings):
     """When two texts say the same in other words or another language."""
 
-    enabled: bool = Field(description="Whether `narratrace group` embeds posts and looks for reworded and translated ones.")
+    enabled: bool = Field(description="Whether `narratrace group` looks for reworded and translated posts.")
     min_information: float = Field(ge=0, description="How much either text must say, in pairs of Chinese characters.")
     min_cosine: float = Field(ge=-1, le=1, description="Cosine of the embeddings, at least, whatever the texts share.")
     min_score: float = Field(description="Cosine plus lexical_weight times what texts of one script share, at least.")
