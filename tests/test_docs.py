@@ -139,6 +139,13 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_architecture_names_every_file() -> None:
+    named = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = [path for floor in ("inference", "model", "training") for path in (ROOT / floor).rglob("*.py")]
+    unnamed = [path for path in files if path.name != "__init__.py" and f"{path.name}`" not in named]
+    assert [str(path.relative_to(ROOT)) for path in unnamed] == []
+
+
 def test_every_page_of_the_docs_is_listed() -> None:
     listed = set(LINK.findall((ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
     pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.is_relative_to(ROOT / "docs")}

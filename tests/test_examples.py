@@ -45,6 +45,13 @@ def time(post: Row) -> datetime:
     return datetime.strptime(post["created_at"], "%Y-%m-%dT%H:%M:%SZ")
 
 
+def test_every_example_is_named() -> None:
+    named = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    entries = [path for path in EXAMPLES.iterdir() if path.name not in {"README.md", "__pycache__"}]
+    names = [f"`{path.name}/`" if path.is_dir() else f"`{path.name}`" for path in entries]
+    assert [name for name in names if name not in named] == []
+
+
 def test_posts_have_the_documented_fields(posts: list[Row]) -> None:
     assert len(posts) == 314
     for post in posts:
