@@ -28,6 +28,7 @@ from narratrace.inference.archives.results import (
     SCORES,
     UNFINISHED,
     check_free,
+    claim,
     concatenate,
     merge_scores,
     publish,
@@ -171,8 +172,8 @@ def score_archive(
     Raises
     ------
     InputError
-        If the inputs cannot be read or the results not be written, or `out` holds a stopped run of other inputs,
-        another artefact or other settings.
+        If the inputs cannot be read or the results not be written, another run writes to `out`, or it holds a stopped
+        run of other inputs, another artefact or other settings.
     """
     settings = settings or ScoringSettings()
     out = Path(out)
@@ -180,7 +181,7 @@ def score_archive(
     check_free(out, overwrite)
     archive = inputs if isinstance(inputs, Archive) else Archive.open(inputs, settings.mapping, out=out)
     folder = out / UNFINISHED
-    with writing(out, "When that is mended, the same command goes on from there."):
+    with writing(out, "When that is mended, the same command goes on from there."), claim(out, overwrite):
         # One text shows the columns and the artefact, before there is any other.
         sample = classifier.batch({"text": np.array(["?"], dtype=object)})
         run = run_of(archive, str(sample["artefact"][0]), settings)

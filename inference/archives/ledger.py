@@ -80,25 +80,30 @@ class Ledger:
     Raises
     ------
     InputError
-        If the file is of another run; the message says what differs.
+        If the file is of another run, or cannot be read; the message says what differs.
     """
 
     def __init__(self, path: Path, run: Run, *, over: bool = False) -> None:
         self.path = path
         self.done: dict[str, dict[str, Any]] = {}
         lines = _lines(path)
+        goes_on = False
         if lines:
-            difference = Run.model_validate_json(lines[0]).difference(run)
-            if difference is None:
-                for line in lines[1:]:
-                    entry = json.loads(line)
-                    self.done[entry["part"]] = entry["said"]
-            elif not over:
+            try:
+                difference = Run.model_validate_json(lines[0]).difference(run)
+                done = {entry["part"]: entry["said"] for entry in map(json.loads, lines[1:])}
+            except (ValueError, LookupError, TypeError):
+                what = "its ledger is damaged, or of another version of narratrace:"
+            else:
+                goes_on = difference is None
+                what = f"{printable(difference)}: undo that to go on with it,"
+            if not goes_on and not over:
                 raise InputError(
-                    f"{printable(path.parent.parent)} holds a run that was stopped, and {printable(difference)}: undo "
-                    "that to go on with it, name another folder, or add --overwrite to start anew."
+                    f"{printable(path.parent.parent)} holds a run that was stopped, and {what} name another folder, or "
+                    "add --overwrite to start anew."
                 )
-        if lines and difference is None:
+        if goes_on:
+            self.done = done
             _cut(path, lines)
         else:
             shutil.rmtree(path.parent, ignore_errors=True)
@@ -123,23 +128,23 @@ class Ledger:
         self._file.close()
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[bytes]:
     """Read the whole lines of a ledger; what follows the last line end was cut off."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return [line.decode("utf-8") for line in lines]
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
-def _cut(path: Path, lines: list[str]) -> None:
+def _cut(path: Path, lines: list[bytes]) -> None:
     """Take a line that was cut off away, so that the next one is not glued to it."""
     with path.open("r+b") as file:
-        file.truncate(sum(len(line.encode("utf-8")) + 1 for line in lines))
+        file.truncate(sum(len(line) + 1 for line in lines))
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a scratch name to write to; what is written there appears under `path` whole, or not at all."""
+    """Give a scratch name to write to; what is written there appears under `path` whole, or not at all.
+
+    Once this is left, a power loss does not take it away again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.{os.getpid()}.scratch")
     try:
@@ -147,5 +152,16 @@ def replacing(path: Path) -> Iterator[Path]:
         with scratch.open("rb") as file:
             os.fsync(file.fileno())
         scratch.replace(path)
+        keep_names(path.parent)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def keep_names(folder: Path) -> None:
+    """Make the names in a folder outlive a power loss, where a folder can be opened (not on Windows)."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
-from narratrace.inference.archives.ledger import replacing
+from narratrace.inference.archives.ledger import keep_names, replacing
 from narratrace.inference.archives.writers import open_writer
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
@@ -42,6 +43,8 @@ GROUPING = (*(f"{table}.{suffix}" for table in TABLES for suffix in ("parquet", 
 UNFINISHED = ".unfinished"
 """The folder, inside that of the results, of a run that goes on or was stopped; hidden, so that nothing reads it."""
 LEDGER = "ledger.jsonl"
+LOCK = f"{UNFINISHED}.lock"
+"""Held by the run that writes to the folder. It stays there: who takes a lock file away may take another run's."""
 
 
 def check_free(folder: Path, overwrite: bool, more: Sequence[str] = ()) -> None:
@@ -68,6 +71,29 @@ def check_free(folder: Path, overwrite: bool, more: Sequence[str] = ()) -> None:
         raise InputError(
             f"{printable(folder)} holds results already ({there[0]}); name another folder or add --overwrite."
         )
+
+
+@contextlib.contextmanager
+def claim(folder: Path, overwrite: bool, more: Sequence[str] = ()) -> Iterator[None]:
+    """Keep every other run out of a folder that is free for results, until this one ends, however it ends.
+
+    The parameters are those of `check_free`.
+
+    Raises
+    ------
+    InputError
+        If another run writes to the folder, or results may not go there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(folder / LOCK).acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"Another run writes to {printable(folder)}: wait until it has ended, or name another folder."
+        ) from error
+    with held:
+        check_free(folder, overwrite, more)  # until the lock was free, another run may have left its results
+        yield
 
 
 def publish(
@@ -102,6 +128,7 @@ def publish(
         (folder / name).unlink(missing_ok=True)
     for name in made:
         (complete / name).replace(folder / name)
+    keep_names(folder)
     discard(folder)
 
 

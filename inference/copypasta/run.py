@@ -24,6 +24,7 @@ from narratrace.inference.archives.results import (
     TABLES,
     UNFINISHED,
     check_free,
+    claim,
     concatenate,
     publish,
     writing,
@@ -109,8 +110,8 @@ def group_archive(
     Raises
     ------
     InputError
-        If the inputs cannot be read or the results not be written, or `out` holds a stopped run of other inputs,
-        another artefact or other settings.
+        If the inputs cannot be read or the results not be written, another run writes to `out`, or it holds a stopped
+        run of other inputs, another artefact or other settings.
     """
     settings = settings or default_settings()
     out = Path(out)
@@ -122,7 +123,8 @@ def group_archive(
     rejects: Counter[str] = Counter()
     oddities: Counter[str] = Counter()
     batches, narratives = [], []
-    with writing(out, "When that is mended, the same command goes on from there."):
+    going_on = "When that is mended, the same command goes on from there."
+    with writing(out, going_on), claim(out, overwrite, GROUPING):
         with contextlib.closing(Ledger(folder / LEDGER, run_of(archive, artefact, settings), over=overwrite)) as ledger:
             with replacing(folder / REJECTS) as path, path.open("w", encoding="utf-8", newline="\n") as file:
                 for batch in archive.read(_READ_AT_ONCE):

@@ -43,14 +43,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def lengths(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    from test_scoring import Lengths  # type: ignore[import-not-found]
-
-    return Lengths()
-
-
-@pytest.fixture
 def archive(tmp_path: Path) -> Path:
     chance = random.Random(2)
     rows = [
@@ -69,12 +61,12 @@ def archive(tmp_path: Path) -> Path:
 
 def test_the_report_is_the_same_however_the_work_is_cut(archive: Path, tmp_path: Path, lengths: Any) -> None:
     for size in (7, 1000):
-        score_archive([archive], tmp_path / str(size), lengths, ScoringSettings(shard_size=size, window=size))
+        score_archive([archive], tmp_path / str(size), lengths(), ScoringSettings(shard_size=size, window=size))
     assert (tmp_path / "7" / "report.html").read_bytes() == (tmp_path / "1000" / "report.html").read_bytes()
 
 
 def test_its_numbers_are_those_of_the_scores(archive: Path, tmp_path: Path, lengths: Any) -> None:
-    score_archive([archive], tmp_path / "out", lengths, ScoringSettings(shard_size=50))
+    score_archive([archive], tmp_path / "out", lengths(), ScoringSettings(shard_size=50))
     rows = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
     texts = Page((tmp_path / "out" / "report.html").read_text()).texts
     labels = Counter(row["account_id"] for row in rows for _ in row["labels"] if row["account_id"] is not None)
@@ -89,7 +81,7 @@ def test_its_numbers_are_those_of_the_scores(archive: Path, tmp_path: Path, leng
 
 
 def test_posts_cannot_put_anything_on_the_page(archive: Path, tmp_path: Path, lengths: Any) -> None:
-    score_archive([archive], tmp_path / "out", lengths)
+    score_archive([archive], tmp_path / "out", lengths())
     html = (tmp_path / "out" / "report.html").read_text()
     page = Page(html)
     assert not page.tags.keys() & {"script", "img", "iframe", "b"}
@@ -102,7 +94,7 @@ def test_posts_cannot_put_anything_on_the_page(archive: Path, tmp_path: Path, le
 def test_texts_that_are_left_out_are_not_in_the_report(archive: Path, tmp_path: Path, lengths: Any) -> None:
     texts = {json.loads(line)["text"] for line in archive.read_text().splitlines()[:-1]} - set(HOSTILE)
     for text in (True, False):
-        score_archive([archive], tmp_path / str(text), lengths, ScoringSettings(text=text))
+        score_archive([archive], tmp_path / str(text), lengths(), ScoringSettings(text=text))
         shown = Page((tmp_path / str(text) / "report.html").read_text()).texts
         assert bool(texts & set(shown)) == text
 

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from narratrace.inference.archives.results import LEDGER, UNFINISHED
+from narratrace.inference.archives.ledger import replacing
+from narratrace.inference.archives.results import LEDGER, LOCK, UNFINISHED
 from narratrace.inference.scoring import ScoringProgress, ScoringSettings, score_archive
 from narratrace.model.errors import InputError
 
 # Steps small enough that there are some dozens.
 SMALL = {"shard_size": 20, "window": 5}
-
-
-@pytest.fixture
-def lengths(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    from test_scoring import Lengths  # type: ignore[import-not-found]
-
-    return Lengths
 
 
 @pytest.fixture
@@ -43,13 +39,13 @@ def archive(tmp_path: Path) -> Path:
 
 
 def files(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in out.iterdir()}
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.name != LOCK}
 
 
 PROGRAM = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from test_scoring import Lengths
+from conftest import Lengths
 from narratrace.inference.scoring import ScoringSettings, score_archive
 steps = 0
 def stop(progress):
@@ -72,7 +68,7 @@ def test_killed_again_and_again_the_files_are_the_same(archive: Path, tmp_path: 
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL
-        assert [path.name for path in (tmp_path / "out").iterdir()] == [UNFINISHED]
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {UNFINISHED, LOCK}
     assert kills > 2
     assert files(tmp_path / "out") == files(tmp_path / "whole")
 
@@ -94,6 +90,25 @@ def test_no_text_is_scored_again_after_a_stop(archive: Path, tmp_path: Path, len
     assert first.seen + second.seen == whole.texts + 2  # and the sample of each run
     assert {progress.step for progress in seen} == {"Scoring", "Writing"}
     assert seen[0].new_count == 5
+
+
+def test_scores_that_are_there_are_not_made_again(archive: Path, tmp_path: Path, lengths: Any) -> None:
+    def interrupt(progress: ScoringProgress) -> None:
+        if progress.step == "Writing":
+            raise KeyboardInterrupt
+
+    chosen = ScoringSettings(**SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        score_archive([archive], tmp_path / "out", lengths(), chosen, on_progress=interrupt)
+    ledger = tmp_path / "out" / UNFINISHED / LEDGER
+    # As if the run had been killed before it could record them.
+    left = [line for line in ledger.read_bytes().splitlines(keepends=True) if b'"part": "Scoring' not in line]
+    ledger.write_bytes(b"".join(left))
+    again = lengths()
+    score_archive([archive], tmp_path / "out", again, chosen)
+    assert again.seen == 1  # the sample
+    score_archive([archive], tmp_path / "whole", lengths(), chosen)
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
 
 
 def stopped(archive: Path, out: Path, classifier: Any, **changed: Any) -> None:
@@ -154,3 +169,72 @@ def test_a_line_of_the_ledger_that_was_cut_off_counts_for_nothing(archive: Path,
         stopped(archive, tmp_path / "out", lengths())
     score_archive([archive], tmp_path / "out", lengths(), ScoringSettings(**SMALL))
     assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: [b"\xff" + lines[0], *lines[1:]],
+        lambda lines: [lines[0].replace(b'"artefact"', b'"model"'), *lines[1:]],
+        lambda lines: [*lines, b'{"part": "Rea'],
+        lambda lines: [*lines, b'{"step": "Reading"}'],
+        lambda lines: [*lines, b"[]"],
+    ],
+)
+def test_a_ledger_that_cannot_be_read_is_said_and_can_be_given_up(
+    archive: Path, tmp_path: Path, lengths: Any, damage: Any
+) -> None:
+    out = tmp_path / "out"
+    stopped(archive, out, lengths())
+    ledger = out / UNFINISHED / LEDGER
+    spoilt = b"".join(line + b"\n" for line in damage(ledger.read_bytes().splitlines()))
+    ledger.write_bytes(spoilt)
+    with pytest.raises(InputError, match=r"its ledger is damaged, or of another version .*--overwrite"):
+        score_archive([archive], out, lengths(), ScoringSettings(**SMALL))
+    assert ledger.read_bytes() == spoilt
+    score_archive([archive], out, lengths(), ScoringSettings(**SMALL), overwrite=True)
+    score_archive([archive], tmp_path / "whole", lengths(), ScoringSettings(**SMALL))
+    assert files(out) == files(tmp_path / "whole")
+
+
+def test_a_second_run_leaves_the_first_alone(archive: Path, tmp_path: Path, lengths: Any) -> None:
+    chosen = ScoringSettings(**SMALL)
+    refused = []
+
+    def second(progress: ScoringProgress) -> None:
+        with pytest.raises(InputError, match=r"Another run writes to .*out: wait") as error:
+            score_archive([archive], tmp_path / "out", lengths(), chosen, overwrite=progress.count > 50)
+        refused.append(error)
+
+    score_archive([archive], tmp_path / "out", lengths(), chosen, on_progress=second)
+    assert refused
+    score_archive([archive], tmp_path / "whole", lengths(), chosen)
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_a_run_that_ends_while_another_begins_is_not_replaced(archive: Path, tmp_path: Path, lengths: Any) -> None:
+    class Late(list[Path]):
+        """Inputs; when they are looked at, another run comes first."""
+
+        def __iter__(self) -> Iterator[Path]:
+            score_archive([archive], tmp_path / "out", lengths(), ScoringSettings(format="csv"))
+            return super().__iter__()
+
+    with pytest.raises(InputError, match="holds results already"):
+        score_archive(Late([archive]), tmp_path / "out", lengths())
+    assert "scores.csv" in files(tmp_path / "out")
+
+
+def test_a_name_is_on_the_disk_before_anything_builds_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[list[str]] = []
+    sync = os.fsync
+
+    def watched(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            kept.append(os.listdir(file))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with replacing(tmp_path / "new") as scratch:
+        scratch.write_text("content")
+    assert kept == [["new"]]

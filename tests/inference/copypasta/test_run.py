@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from narratrace.commands import app
-from narratrace.inference.archives.results import UNFINISHED
+from narratrace.inference.archives.results import LOCK, UNFINISHED
 from narratrace.inference.copypasta import spread
 from narratrace.inference.copypasta.run import group_archive
 from narratrace.inference.copypasta.settings import default_settings
@@ -141,9 +141,23 @@ def test_a_run_that_ctrl_c_stops_says_how_to_go_on_and_does(
     stopped = CliRunner().invoke(app, command)
     assert stopped.exit_code == 130
     assert "The same command goes on from here." in stopped.output
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [UNFINISHED]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {UNFINISHED, LOCK}
     assert CliRunner().invoke(app, command).exit_code == 0
     assert len(set(done)) == len(done) > 4
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_a_second_run_leaves_the_first_alone(varied: Path, tmp_path: Path) -> None:
+    refused = []
+
+    def second(doing: str, done: float) -> None:
+        with pytest.raises(InputError, match="Another run writes to"):
+            group_archive([varied], tmp_path / "out", overwrite=True)
+        refused.append(doing)
+
+    group_archive([varied], tmp_path / "out", on_progress=second)
+    assert {"Reading", "Writing"} <= set(refused)
+    group_archive([varied], tmp_path / "whole")
     assert files(tmp_path / "out") == files(tmp_path / "whole")
 
 
