@@ -42,7 +42,8 @@ class BatchClassifier(Protocol):
 class ScoreTexts:
     """The work of scoring: a unit is the number of a partition, a step is a window of its distinct texts.
 
-    Each window leaves ``scores/<window>.arrow``: keys, in their order over all windows of the partition, and scores.
+    Each window leaves ``scores/<window>.arrow``, and the unit in their place ``scores/<partition>.arrow``: keys, in
+    their order, and scores.
     """
 
     folder: Path
@@ -54,15 +55,23 @@ class ScoreTexts:
         """Score a partition."""
         texts = self._texts(int(unit))
         rows = first_of_each(keys_in(texts))
+        together = _path(self.folder, int(unit))
         starts = range(0, max(len(rows), 1), self.window)
+        windows = []
         for number, start in enumerate(starts):
             name = f"{int(unit):04}-{number:05}"
             path = self.folder / "scores" / f"{name}.arrow"
+            windows.append(path)
             window = texts.take(rows[start : start + self.window])
-            if not path.exists():
+            if not path.exists() and not together.exists():
                 scored = score_texts(window, self.classifier, self.workers)
                 write_arrow(path, scored.schema, [scored])
             yield name, {"unit": unit, "share": 1 / len(starts), "count": window.num_rows}
+        if not together.exists():
+            whole = _one_batch(pa.concat_tables(map(map_arrow, windows)))
+            write_arrow(together, whole.schema, [whole])
+        for path in windows:
+            path.unlink(missing_ok=True)
         yield unit, {"unit": unit, "share": 0, "count": 0}
 
     def _texts(self, partition: int) -> pa.Table:
@@ -98,16 +107,17 @@ def score_texts(texts: pa.Table, classifier: BatchClassifier, workers: int = 1) 
     if not scored:
         scored = [to_arrow(classifier.batch({"text": np.empty(0, dtype=object)}))]
     back = np.argsort(np.concatenate([*pieces, np.empty(0, dtype=np.int64)]))
-    found = pa.Table.from_batches(scored).take(back).combine_chunks()
-    columns = {name: texts[name].combine_chunks() for name in ("key_high", "key_low")}
-    columns |= {name: _whole(found[name]) for name in found.column_names}
-    return pa.RecordBatch.from_pydict({name: _whole(column) for name, column in columns.items()})
+    found = pa.Table.from_batches(scored).take(back)
+    keys = {name: texts[name] for name in ("key_high", "key_low")}
+    return _one_batch(pa.table(keys | dict(zip(found.column_names, found.columns, strict=True))))
 
 
-def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    if isinstance(column, pa.Array):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else pa.array([], column.type)
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    """Put the rows of a table together; one without rows gives a batch without rows."""
+    if not table.num_rows:
+        return pa.RecordBatch.from_pylist([], schema=table.schema)
+    [batch] = table.combine_chunks().to_batches()
+    return batch
 
 
 def _pieces(texts: pa.ChunkedArray) -> Iterator[NDArray[np.int64]]:
@@ -146,9 +156,12 @@ def _type_of(name: str) -> pa.DataType:
 def look_up(folder: Path, partition: int, keys: NDArray[np.uint64]) -> pa.Table:
     """Scores of the texts of one partition that have these keys, in the order asked for.
 
-    The files are mapped, not read: what is looked up costs memory, not what lies there.
+    The file is mapped, not read: what is looked up costs memory and time, not what lies there.
     """
-    windows = sorted((folder / "scores").glob(f"{partition:04}-*.arrow"))
-    scores = pa.concat_tables(map(map_arrow, windows))
-    rows = find_keys(keys, keys_in(scores))
-    return scores.drop_columns(["key_high", "key_low"]).take(rows)
+    scores = map_batch(_path(folder, partition), 0)
+    rows = find_keys(keys, scores["key_high"].to_numpy(), scores["key_low"].to_numpy())
+    return pa.Table.from_batches([scores]).drop_columns(["key_high", "key_low"]).take(rows)
+
+
+def _path(folder: Path, partition: int) -> Path:
+    return folder / "scores" / f"{partition:04}.arrow"

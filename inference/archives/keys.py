@@ -48,9 +48,12 @@ def first_of_each(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     return order[new]
 
 
-def find_keys(wanted: NDArray[np.uint64], among: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Rows where keys stand among others, which are in order and hold each of them."""
-    rows = np.searchsorted(among[:, 0], wanted[:, 0])
-    while len(other := np.flatnonzero(among[rows, 1] != wanted[:, 1])):  # two keys may share their first half
+def find_keys(wanted: NDArray[np.uint64], high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Rows where keys stand among others, which are in order and hold each of them.
+
+    The others come as their two halves, in which they are looked up without a copy.
+    """
+    rows = np.searchsorted(high, wanted[:, 0])
+    while len(other := np.flatnonzero(low[rows] != wanted[:, 1])):  # two keys may share their first half
         rows[other] += 1
     return rows

@@ -65,11 +65,11 @@ def test_keys_are_the_same_for_the_same_texts_only(texts: list[str]) -> None:
     keys = keys_of(texts)
     rows = first_of_each(keys)
     assert sorted(texts[row] for row in rows) == sorted(set(texts))
-    assert [texts[row] for row in rows[find_keys(keys, keys[rows])]] == texts
+    assert [texts[row] for row in rows[find_keys(keys, *keys[rows].T)]] == texts
 
 
 def test_keys_whose_first_halves_are_equal_are_told_apart() -> None:
     keys = np.array([[7, 3], [7, 1], [2, 9], [7, 2], [9, 1], [7, 1]], dtype=np.uint64)
     rows = first_of_each(keys)
     assert keys[rows].tolist() == [[2, 9], [7, 1], [7, 2], [7, 3], [9, 1]]
-    assert keys[rows][find_keys(keys, keys[rows])].tolist() == keys.tolist()
+    assert keys[rows][find_keys(keys, *keys[rows].T)].tolist() == keys.tolist()
