@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from narratrace.model.errors import SettingsError
-from narratrace.model.strict import StrictModel
+from narratrace.model.strict import StrictLoader, StrictModel
 
 
 class Settings(StrictModel):
@@ -39,7 +39,7 @@ def load_settings(schema: type[S], path: Path, overrides: Sequence[str] = ()) ->
         names the file and the first field at fault.
     """
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        fields = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"Cannot read the settings file {path}: {error}.") from error
     except yaml.YAMLError as error:
@@ -81,6 +81,6 @@ def apply_override(fields: dict[str, Any], override: str) -> None:
             raise SettingsError(f"'{override}': {parent} is a single value and has no field {last}.")
         at = below
     try:
-        at[last] = yaml.safe_load(value)
+        at[last] = yaml.load(value, Loader=StrictLoader)
     except yaml.YAMLError as error:
         raise SettingsError(f"'{override}': the value is not valid YAML.") from error

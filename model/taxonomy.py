@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from narratrace.configs import CONFIGS
 from narratrace.model.errors import SettingsError
-from narratrace.model.strict import StrictModel
+from narratrace.model.strict import StrictLoader, StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -135,7 +135,7 @@ class Taxonomy(StrictModel):
                     f"No taxonomy '{source}' is shipped; {_nearest(source, known)}, or give the path of a YAML file."
                 )
         try:
-            raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+            raw = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
         except OSError as error:
             raise SettingsError(f"Taxonomy {path} cannot be read: {error.strerror or error}.") from error
         except UnicodeDecodeError as error:
@@ -183,19 +183,6 @@ class Taxonomy(StrictModel):
 
     def __contains__(self, narrative_id: object) -> bool:
         return narrative_id in self.narrative_ids
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which also refuses a key given twice instead of keeping the last one silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"'{key.value}' is given twice", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 class _Dumper(yaml.SafeDumper):

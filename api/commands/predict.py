@@ -66,6 +66,7 @@ def predict(
     if texts and as_jsonl:
         raise SettingsError("--jsonl reads posts from stdin: leave the texts out, or leave --jsonl out.")
 
+    from narratrace.inference.archives.fields import clean
     from narratrace.inference.classifier import Classifier
 
     classifier = Classifier.load(artefact, backend=backend, thresholds=thresholds)
@@ -80,7 +81,7 @@ def predict(
             console.print(_render(post["text"], prediction, classifier))
 
     # Python hides bytes of the command line that are not UTF-8 in surrogates, which could not be printed.
-    given = [{"text": text.encode("utf-8", "replace").decode("utf-8")} for text in texts or ()]
+    given = [{"text": clean(text)} for text in texts or ()]
     for posts in [given] if texts else _from_stdin(as_jsonl):
         predictions = iter(classifier.predict([post["text"] for post in posts if "error" not in post]))
         for post in posts:

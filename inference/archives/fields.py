@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS = {
@@ -16,7 +18,9 @@ _MONTHS = {
 _PLATFORM_TIME = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d{1,2}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d) (\d{4})")
 # 2019/8/4 9:05: what a spreadsheet makes of a time; 2019年8月4日 09:05:00: a Chinese forum or survey.
 _LOCAL_TIME = re.compile(r"(\d{4})[-/年](\d{1,2})[-/月](\d{1,2})日?(?:[ T](\d{1,2}):(\d\d)(?::(\d\d))?)?")
-_EPOCH_TIME = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16})(?:\.\d*)?")
+# Seconds, milliseconds and microseconds from 2001 on. One digit less would be of earlier years, before there were such
+# posts, or the clock time 201908040905.
+_EPOCH_TIME = re.compile(r"(\d{10}|\d{13}|\d{16})(?:\.\d*)?")
 _TRUE = frozenset({"true", "t", "1", "1.0", "yes", "y"})
 _FALSE = frozenset({"false", "f", "0", "0.0", "no", "n"})
 _ROUNDED_ID = re.compile(r"\d(?:\.\d+)?[eE]\+?\d+")
@@ -38,13 +42,14 @@ def to_text(value: object) -> str | None:
 def to_id(value: object) -> str | None:
     """Return an id as the string that the archive shows; None if there is none.
 
-    Whole numbers stored as floating point (1234.0) lose the ``.0`` only.
+    Whole numbers stored as floating point (1234.0) lose the ``.0`` only. Decimals and UUIDs, as Parquet has them, are
+    written out.
     """
     if isinstance(value, float):
         if value != value:  # NaN: how some writers say "none"
             return None
         value = f"{value:.0f}" if value.is_integer() and abs(value) <= 2**53 else repr(value)
-    elif isinstance(value, int) and not isinstance(value, bool):
+    elif isinstance(value, int | Decimal | UUID) and not isinstance(value, bool):
         value = str(value)
     return to_text(value) or None
 
@@ -84,8 +89,8 @@ def to_time(value: object) -> datetime | None:
     """Read a time; without a zone it is taken as UTC. None if it cannot be read.
 
     ISO 8601, ``2018-09-19 08:40``, ``2019/8/4 9:05``, ``2019年8月4日 09:05:00``, ``Wed Oct 10 20:19:24 +0000 2018``,
-    and seconds, milliseconds or microseconds since 1970 (told apart by their number of digits). Orders that
-    cannot be told apart (3/4/2019) are not guessed at.
+    and seconds, milliseconds or microseconds since 1970, from 2001 on (told apart by their number of digits: 10, 13
+    or 16). Orders that cannot be told apart (3/4/2019) are not guessed at.
     """
     try:
         if isinstance(value, datetime):
@@ -102,7 +107,7 @@ def to_time(value: object) -> datetime | None:
 def _parse_time(text: str) -> datetime | None:
     if found := _EPOCH_TIME.fullmatch(text):
         digits = found[1]
-        return from_epoch(int(digits), 1 if len(digits) <= 10 else 1_000 if len(digits) <= 13 else 1_000_000)
+        return from_epoch(int(digits), 10 ** (len(digits) - 10))
     if found := _PLATFORM_TIME.fullmatch(text):
         month, day, hour, minute, second, sign, zone_hours, zone_minutes, year = found.groups()
         local = datetime(int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)

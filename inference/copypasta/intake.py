@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from narratrace.inference.archives.fields import clean
 from narratrace.inference.posts import POST_SCHEMA, Post, posts_to_batch
 from narratrace.model.errors import InputError
 
@@ -66,10 +67,14 @@ def to_table(posts: Posts, first_row: int = 0) -> pa.Table:
 
 def _from_records(records: list[Any]) -> pa.Table:
     if all(isinstance(record, Post) for record in records):
-        return pa.Table.from_batches([posts_to_batch(records)])
+        return pa.Table.from_batches([posts_to_batch([_cleaned(record) for record in records])])
     for place, record in enumerate(records):
         if not isinstance(record, str):
             kind = type(record).__name__
             raise InputError(f"Post {place} is of type {kind}; give texts, or Post records throughout.")
-    # A lone surrogate is no UTF-8.
-    return pa.table({"text": pa.array([text.encode("utf-8", "replace").decode() for text in records], pa.string())})
+    return pa.table({"text": pa.array([clean(text) for text in records], pa.string())})
+
+
+def _cleaned(post: Post) -> Post:
+    """Make every string of a post one that Arrow can hold."""
+    return Post._make(clean(value) if isinstance(value, str) else value for value in post)

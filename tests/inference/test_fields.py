@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -40,7 +42,8 @@ def test_times_are_read_as_archives_write_them(written: object, meant: datetime)
 @pytest.mark.parametrize(
     "written",
     ["", "yesterday", "06月22日 16:34", "3/4/2019", "Wed Foo 10 20:19:24 +0000 2018", "2019-13-01", "2019/2/31", None,
-     True, 12, -1, 1e300, float("nan"), ["2019"], "9999-12-31T23:00:00-05:00", "0001-01-01T00:00:00+08:00"],
+     True, 12, -1, 1e300, float("nan"), ["2019"], "9999-12-31T23:00:00-05:00", "0001-01-01T00:00:00+08:00",
+     "201908040905", 201908040905, "20190804090500", "999999999"],
 )  # fmt: skip
 def test_a_time_that_cannot_be_read_is_none(written: object) -> None:
     assert to_time(written) is None
@@ -78,6 +81,8 @@ def test_times_outside_the_calendar_are_none() -> None:
         (b"abc", "abc"),
         ("1.04E+18", "1.04E+18"),
         (1.04e18, "1.04e+18"),
+        (Decimal("1040000000000000001"), "1040000000000000001"),
+        (UUID("548c6839-35b4-452f-b3b9-a615ad45f31f"), "548c6839-35b4-452f-b3b9-a615ad45f31f"),
     ],
 )
 def test_ids_keep_every_digit(value: object, identifier: str | None) -> None:

@@ -59,6 +59,8 @@ def test_saved_settings_are_whole_and_read_back(file: Path, tmp_path: Path) -> N
         ("- a list", "name: value"),
         ("", "name: value"),
         ("a: [", "not valid YAML"),
+        ("inner: {epochs: 3}\nname: x\ninner: {epochs: 4}", "'inner' is given twice"),
+        ("inner: {epochs: 3, epochs: 4}", "'epochs' is given twice"),
         ("a: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],
 )
@@ -74,7 +76,8 @@ def test_a_fault_names_file_and_field_in_one_line(tmp_path: Path, content: str, 
 
 
 @pytest.mark.parametrize(
-    "override", ["inner.epochs", "=3", " =3", "name.deeper=1", "inner.epochs=[", "innner.epochs=3"]
+    "override",
+    ["inner.epochs", "=3", " =3", "name.deeper=1", "inner.epochs=[", "inner={epochs: 1, epochs: 2}", "innner.epochs=3"],
 )
 def test_a_malformed_override_is_refused(file: Path, override: str) -> None:
     with pytest.raises(SettingsError) as error:

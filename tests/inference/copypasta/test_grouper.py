@@ -250,6 +250,16 @@ def test_hostile_texts_do_not_stop_it(text: str) -> None:
     assert grouper.labels_[2] == grouper.labels_[3] >= 0
 
 
+def test_what_arrow_cannot_hold_is_replaced_in_texts_and_in_posts() -> None:
+    text = f"{MESSAGE}\ud800"
+    texts = CopypastaGrouper().fit([text, text]).posts_["text"].to_pylist()
+    posts = CopypastaGrouper().fit([Post("p\ud800", "a\ud800", text)]).posts_
+    assert texts == [f"{MESSAGE}\N{REPLACEMENT CHARACTER}"] * 2
+    assert posts.select(["id", "account_id", "text"]).to_pylist() == [
+        {"id": "p\N{REPLACEMENT CHARACTER}", "account_id": "a\N{REPLACEMENT CHARACTER}", "text": texts[0]}
+    ]
+
+
 def test_a_campaign_of_copies_costs_what_one_post_costs() -> None:
     background = [f"{text}{place}" for place, text in enumerate(OTHERS)]
     few = CopypastaGrouper().fit([MESSAGE, EDITED, *background])
