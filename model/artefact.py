@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,6 +25,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from narratrace.model.appearing import appearing
 from narratrace.model.errors import ArtefactError
 from narratrace.model.strict import StrictModel
 from narratrace.model.taxonomy import STANCES, Taxonomy
@@ -286,28 +285,13 @@ def save_artefact(out: Path, fill: Callable[[Path], None], **fields: Any) -> Art
     """
     if out.exists() and not (out / MANIFEST).is_file() and (out.is_file() or any(out.iterdir())):
         raise ArtefactError(f"{out} exists and is not an artefact: choose another folder or remove it.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        folder = Path(scratch) / "artefact"
-        folder.mkdir()
+    with appearing(out) as folder:
         fill(folder)
-        for path in folder.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
         files = {name: _record(folder / name) for name in _names(folder)}
         draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC).replace(microsecond=0), files=files, **fields)
         manifest = draft.model_dump(mode="json")
         manifest["id"] = _identify(manifest)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        old = Path(scratch) / "replaced"
-        if out.exists():
-            out.replace(old)
-        try:
-            folder.replace(out)
-        except OSError:
-            if old.exists():
-                old.replace(out)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
     return Artefact.open(out)
 
 

@@ -6,7 +6,6 @@ with a record of where it came from in ``base.json``.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from pydantic import Field
 from tokenizers import Tokenizer
 
 from narratrace.model import e5_package
+from narratrace.model.appearing import appearing
 from narratrace.model.corpus import Corpus, convert_scripts, is_held_out, read_texts
 from narratrace.model.errors import InputError, MissingExtraError
 from narratrace.model.language import identify
@@ -255,20 +255,12 @@ def _load_packages(say: Callable[[str], None]) -> _Source:
 
 
 def _save(out: Path, found: _Source, tokenizer: Tokenizer, record: BaseRecord) -> None:
-    """Write the folder in one step: it appears complete under its name, or not at all."""
     from transformers import PreTrainedTokenizerFast
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        folder = Path(scratch) / "base"
+    with appearing(out) as folder:
         found.encoder.save_pretrained(folder)
         PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, model_max_length=record.max_tokens, **found.special_tokens
         ).save_pretrained(folder)
         write_modules(folder, record.dimension, record.max_tokens)
         (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        for path in folder.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
-        if out.exists():
-            out.replace(Path(scratch) / "replaced")
-        folder.replace(out)

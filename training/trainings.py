@@ -8,9 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +23,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from narratrace.model.appearing import appearing
 from narratrace.model.errors import NarratraceError, StoppedError
 from narratrace.model.network import load_encoder, load_network, save_network
 from narratrace.model.taxonomy import Taxonomy
@@ -96,7 +95,7 @@ def train_all(
     if stopped:
         raise StoppedError(f"Stopped. Checkpoints are in {out}: the same command goes on from there.")
     if not (out / FINAL).is_dir():
-        with _appearing(out, FINAL) as folder:
+        with appearing(out / FINAL) as folder:
             mean = mean_network([load_network(out / name) for name in folds])
             save_network(mean, settings.base, folder, settings.max_tokens)
     for name in (STATES, OFFSETS):
@@ -221,7 +220,8 @@ def _train_one(settings: TrainingSettings, out: Path, name: str) -> None:
     (out / LOGS).mkdir(exist_ok=True)
     # A process of a run that was killed outright may still be writing its last checkpoint.
     with _busy, FileLock(out / LOGS / f"{name}.lock"):
-        _train(settings, out, name)
+        if not (out / name).is_dir():  # that process may have finished it
+            _train(settings, out, name)
 
 
 def _train(settings: TrainingSettings, out: Path, name: str) -> None:
@@ -256,7 +256,7 @@ def _train(settings: TrainingSettings, out: Path, name: str) -> None:
         on_step=on_step,
         asked_to_stop=_stop.is_set,
     )
-    with _appearing(out, name) as folder:
+    with appearing(out / name) as folder:
         if name != FINAL:
             measured = zip(posts.measured, folds.tolist(), strict=False)
             texts = [normalise(post.text).text for post, fold in measured if fold_name(fold) == name]
@@ -264,13 +264,3 @@ def _train(settings: TrainingSettings, out: Path, name: str) -> None:
             np.savez(folder / LOGITS, **infer(network, tokenizer, texts)._asdict())
         if name == FINAL or settings.final == "folds":
             save_network(network, settings.base, folder, settings.max_tokens)
-
-
-@contextmanager
-def _appearing(out: Path, name: str) -> Iterator[Path]:
-    """A folder of the run that is there only when all that belongs into it was written."""
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
-        folder = Path(scratch) / name
-        folder.mkdir()
-        yield folder
-        shutil.move(folder, out / name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from narratrace.model.artefact import (
     CARD,
@@ -100,6 +101,25 @@ def test_an_interrupted_run_does_what_is_missing_and_gives_the_same_artefact(
     assert artefact.id == tiny_artefact.id
     assert set(told[-1]) == {"final", "fold-1"}
     assert all(step.done == step.total > 0 for step in told[-1].values())
+
+
+def test_what_a_process_of_a_killed_run_finished_meanwhile_is_kept(
+    run: Path, tiny_artefact: Artefact, tiny_settings: TrainingSettings
+) -> None:
+    before = stamps(run)
+    finished = Path(shutil.move(run / "fold-1", run.parent / "fold-1"))
+    # What such a process holds until it is done.
+    lock = FileLock(run / "logs" / "fold-1.lock")
+    lock.acquire()
+
+    def finish(_: dict[str, Step]) -> None:
+        if finished.exists():
+            finished.rename(run / "fold-1")
+            lock.release()
+
+    artefact, _ = train(tiny_settings, run, on_progress=finish)
+    assert stamps(run) == before
+    assert artefact.id == tiny_artefact.id
 
 
 def test_a_folder_of_another_run_is_refused_and_what_differs_named(
