@@ -13,12 +13,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from narratrace.inference.archives.tallies import Totals
+    from narratrace.inference.classifier import Classifier
     from narratrace.inference.summary import Summary
+    from narratrace.model.artefact import Manifest
 
 MAX_CHARACTERS = 500
 """Characters of a sample post that are shown."""
 _OUTLIERS = 0.005
 """Share of posts before, and after, the time that is drawn: clocks that were wrong would squeeze all the rest."""
+
+
+class Promised(NamedTuple):
+    """For how much of what an artefact knows it promises a precision."""
+
+    precision: float
+    kept: int
+    """Narratives by language with a threshold."""
+    of: int
+    """All of them."""
 
 
 class Bars(NamedTuple):
@@ -41,26 +53,36 @@ class Times(NamedTuple):
     undated: int
 
 
-def write_report(path: Path, totals: Totals, summary: Summary, *, texts: bool) -> None:
+def write_report(
+    path: Path, title: str, totals: Totals, summary: Summary, *, texts: bool, classifier: Classifier | None = None
+) -> None:
     """Write the page.
 
     Parameters
     ----------
     path
         The file.
+    title
+        What the archive is called.
     totals
         What was found, by day, language and account, with sample posts.
     summary
         What was found in numbers.
     texts
         Whether texts may be shown.
+    classifier
+        What scored the posts, for its thresholds and the errors that were measured; None if that is not known.
     """
     narratives = sorted(summary.narratives, key=lambda name: -summary.narratives[name].flagged)
     write_page(
         path,
         "narratrace.inference",
         "score_report.html",
+        title=title,
         summary=summary,
+        thresholds=classifier and classifier.thresholds,
+        promised=_promised(classifier.artefact.manifest) if classifier else None,
+        measured=classifier.artefact.manifest.metrics if classifier else {},
         narratives=narratives,
         times=over_time(totals.days, narratives, summary.posts),
         languages=list(summary.languages),
@@ -68,6 +90,14 @@ def write_report(path: Path, totals: Totals, summary: Summary, *, texts: bool) -
         accounts=[_account(name, counts) for name, counts in totals.accounts.items()],
         samples={name: [_sample(row) for row in totals.samples.get(name, ())] for name in narratives} if texts else {},
     )
+
+
+def _promised(manifest: Manifest) -> Promised | None:
+    if manifest.promised is None:
+        return None
+    promises = [promise for each in manifest.promised.narratives.values() for promise in each.values()]
+    kept = sum(promise.threshold is not None for promise in promises)
+    return Promised(manifest.promised.precision, kept, len(promises))
 
 
 def over_time(days: Mapping[str, Mapping[str, int]], narratives: list[str], posts: int) -> Times | None:

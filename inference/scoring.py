@@ -37,6 +37,7 @@ from narratrace.inference.archives.results import (
 from narratrace.inference.archives.shards import ReadPosts, count_partitions, group_sources, shard_name
 from narratrace.inference.archives.tallies import add_up
 from narratrace.inference.archives.writers import ScoreFormat
+from narratrace.inference.classifier import Classifier
 from narratrace.inference.engine import Engine, NativeEngine, Said, Work
 from narratrace.inference.posts import PostColumn
 from narratrace.inference.report import write_report
@@ -219,11 +220,20 @@ def score_archive(
                 f"{summary.rows_read} rows were read, but {summary.posts} written and {summary.rejected} rejected: "
                 "this is a bug in narratrace, please report it."
             )
+        report = partial(
+            write_report,
+            title=archive.title,
+            totals=add_up(folder, shards),
+            summary=summary,
+            texts=settings.text,
+            # Of what else scores posts, no more is known than what it says of them.
+            classifier=classifier if isinstance(classifier, Classifier) else None,
+        )
         form = settings.format
         files = {
             SCORES[form]: partial(merge_scores, form, [folder / "scored" / f"{shard}.{form}" for shard in shards]),
             REJECTS: partial(concatenate, [folder / "rejects" / f"{shard}.jsonl" for shard in shards]),
-            REPORT: partial(write_report, totals=add_up(folder, shards), summary=summary, texts=settings.text),
+            REPORT: report,
         }
         publish(out, files, settings, summary)
     return summary.model_copy(update={"seconds": round(time.perf_counter() - start, 3)})

@@ -20,7 +20,7 @@ class NarrativeCount(BaseModel):
 
     flagged: int = Field(description="Posts labelled with the narrative.")
     share: float = Field(description="Flagged posts as a share of all scored posts, 0 to 1.")
-    abstained: int = Field(description="Posts left for a person to decide: no threshold is promised for them.")
+    abstained: int = Field(description="Posts to review: no label, but a person should look.")
 
 
 class MappingUse(BaseModel):
@@ -50,7 +50,7 @@ class Summary(BaseModel):
     oddities: dict[str, int] = Field(description="Scored posts of which something was unreadable or missing, by what.")
     truncated: int = Field(description="Posts so long that their end was not read.")
     flagged: int = Field(description="Posts labelled with at least one narrative.")
-    abstained: int = Field(description="Posts of which at least one narrative is left for a person to decide.")
+    abstained: int = Field(description="Posts of which at least one narrative is to review.")
     languages: dict[str, int]
     stances: dict[str, int]
     narratives: dict[str, NarrativeCount]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -24,10 +25,10 @@ def check(
     artefact: ArtefactFolder = None,
     limit: Annotated[int, typer.Option(min=2, help="Compare on so many posts.")] = 500,
 ) -> None:
-    """Compare torch, ONNX in full precision and ONNX in int8 on the same posts, in padded batches of mixed length.
+    r"""Compare torch, ONNX in full precision and ONNX in int8 on the same posts, in padded batches of mixed length.
 
     Exit code 1 if full precision differs by more than 0.0001 in any score, or int8 gives a post another score among
-    others than by itself.
+    others than by itself. Needs the extra \[train].
 
     [bold]Example[/bold]
 
@@ -36,6 +37,7 @@ def check(
     from rich.console import Console
     from rich.table import Table
 
+    from narratrace.commands.archive_display import show_left_out
     from narratrace.inference.archives.archive import Archive
     from narratrace.model.artefact import Artefact
     from narratrace.model.errors import InputError, MissingExtraError
@@ -46,7 +48,13 @@ def check(
         raise MissingExtraError("train", "Comparing backends") from error
 
     opened = Artefact.open(artefact)
-    texts = [text for batch in Archive.open(posts).read(limit, limit) for text in batch.posts["text"].to_pylist()]
+    archive = Archive.open(posts)
+    texts: list[str] = []
+    rejects: Counter[str] = Counter()
+    for batch in archive.read(limit, limit):
+        texts += batch.posts["text"].to_pylist()
+        rejects.update(reject.reason for reject in batch.rejects)
+    show_left_out(archive, rejects, Console(stderr=True, highlight=False))
     if not texts:
         raise InputError(f"There is no post in {', '.join(posts)}.")
     found = compare_backends(opened, texts)

@@ -42,7 +42,7 @@ def build(
         int, typer.Option(min=1, help="Keep pieces that at least so many texts use; higher gives a smaller encoder.")
     ] = 1,
 ) -> None:
-    """Fetch a base encoder and trim its vocabulary to the languages of your posts.
+    r"""Fetch a base encoder and trim its vocabulary to the languages of your posts.
 
     Most weights of a multilingual encoder are embeddings of words that Chinese and English posts never use. With
     corpora given, only the pieces that they use stay (in every Chinese script), with all single characters and special
@@ -54,6 +54,7 @@ def build(
         narratrace base build runs/base --corpus posts.parquet --corpus pairs.parquet:zh --corpus pairs.parquet:en
 
     The folder opens in sentence-transformers, transformers and tokenizers; base.json in it tells what it was made of.
+    Needs the extra \[base] or \[train].
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -60,6 +61,7 @@ def benchmark(
     from rich.console import Console
     from rich.table import Table
 
+    from narratrace.commands.archive_display import show_left_out
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.scoring import count_cores
     from narratrace.inference.speed import measure
@@ -67,18 +69,22 @@ def benchmark(
     from narratrace.model.errors import InputError
 
     opened = Artefact.open(artefact)
+    distinct: dict[str, None] = {}
     if posts:
-        read = (text for batch in Archive.open(posts).read(limit) for text in batch.posts["text"].to_pylist())
+        archive = Archive.open(posts)
+        rejects: Counter[str] = Counter()
+        for batch in archive.read(limit):
+            rejects.update(reject.reason for reject in batch.rejects)
+            distinct |= dict.fromkeys(batch.posts["text"].to_pylist())
+            if len(distinct) >= limit:
+                break
+        show_left_out(archive, rejects, Console(stderr=True, highlight=False))
     else:
         examples = (narrative.examples for narrative in opened.taxonomy.narratives)
-        read = (text for example in examples for texts in example.values() for text in texts)
-    distinct: dict[str, None] = {}
-    for text in read:
-        distinct[text] = None
-        if len(distinct) == limit:
-            break
+        distinct = dict.fromkeys(text for example in examples for texts in example.values() for text in texts)
     if not distinct:
         raise InputError(f"There is no post in {', '.join(posts or ())}.")
+    chosen = list(distinct)[:limit]
     there = [name for name in opened.backends if name != "torch" or find_spec("torch")]
     threads = threads or count_cores()
     console = Console(highlight=False)
@@ -87,7 +93,7 @@ def benchmark(
     shown: list[list[str]] = []
     for name in backend or there:
         with console.status(f"Measuring {name}"):
-            speed = measure(opened.path, name, list(distinct), rounds=rounds, threads=threads)
+            speed = measure(opened.path, name, chosen, rounds=rounds, threads=threads)
         table.add_column(name, justify="right")
         low, median, high = speed.posts_per_second
         shown.append(
@@ -102,5 +108,5 @@ def benchmark(
         )
     for what, *values in zip(MEASURES, *shown, strict=True):
         table.add_row(what, *values)
-    console.print(f"{opened.id}, {len(distinct):,} distinct posts, {threads} threads")
+    console.print(f"{opened.id}, {len(chosen):,} distinct posts, {threads} threads")
     console.print(table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,12 +61,12 @@ def check(
         Path | None, typer.Option("--html", help="Write a page to read here.", show_default=False)
     ] = None,
 ) -> None:
-    """Check labelled posts before anything is learnt from them.
+    r"""Check labelled posts before anything is learnt from them.
 
     Counts narratives, languages, stances and sources, and looks for rows that cannot be read, unknown labels, copies
     and near-duplicates, contradicting labels, leaks between splits, languages that do not match, posts that are too
     long, narratives that are too rare, and labels that are likely wrong. Exit code 1 if there are errors, 0 if there
-    are warnings alone.
+    are warnings alone. Needs the extra \[train].
 
     [bold]Examples[/bold]
 
@@ -115,11 +116,11 @@ def split(
     seed: Annotated[int, typer.Option(min=0, help="Decides among what is equally good.")] = 0,
     maps: Maps = None,
 ) -> None:
-    """Split labelled posts so that related ones stay together and every part has its share of everything.
+    r"""Split labelled posts so that related ones stay together and every part has its share of everything.
 
     Related are posts of one account, group, family or rewriting, and near-duplicates, which are found by themselves.
     Shares of narratives, languages and stances come as close to their targets as whole groups allow; the table says
-    how close. The same posts and seed give the same parts.
+    how close. The same posts and seed give the same parts. Needs the extra \[train].
 
     [bold]Examples[/bold]
 
@@ -173,16 +174,23 @@ def hydrate(
     """
     from rich.console import Console
 
+    from narratrace.commands.archive_display import show_left_out
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
     from narratrace.training.hydrating import hydrate as run
 
     archive = Archive.open(posts, parse_mapping(maps or ()))
     console = Console(stderr=True, highlight=False)
+    rejects: Counter[str] = Counter()
+
+    def read() -> Iterator[tuple[str, str | None]]:
+        for batch in archive.read(batch_size=4096):
+            rejects.update(reject.reason for reject in batch.rejects)
+            yield from zip(*(batch.posts[name].to_pylist() for name in ("text", "account_id")), strict=True)
+
     with console.status("Looking for the posts"):
-        columns = ((batch.posts["text"], batch.posts["account_id"]) for batch in archive.read(batch_size=4096))
-        pairs = (pair for one in columns for pair in zip(*(column.to_pylist() for column in one), strict=True))
-        found = run(labels, pairs, out)
+        found = run(labels, read(), out)
+    show_left_out(archive, rejects, console)
     where = f" and are in {out}" if found.found else ", so nothing is written"
     console.print(f"{found.found:,} labels found their post{where}; {found.missing:,} did not.", markup=False)
     if not found.found:

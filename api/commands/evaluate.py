@@ -54,10 +54,10 @@ def evaluate(
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation that is in OUT.")] = False,
 ) -> None:
-    """Measure an artefact on labelled posts: figures with intervals, beside baselines, and its worst mistakes.
+    r"""Measure an artefact on labelled posts: figures with intervals, beside baselines, and its worst mistakes.
 
     OUT gets evaluation.html (a report that quotes posts), evaluation.json
-    (its figures alone) and card.md (the artefact's card from these figures).
+    (its figures alone) and card.md (the artefact's card from these figures). Needs the extra \[train].
 
     [bold]Examples[/bold]
 

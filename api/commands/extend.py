@@ -20,10 +20,10 @@ def extend(
         typer.Option(help="Labelled posts on which all other scores are compared, too.", show_default=False),
     ] = None,
 ) -> None:
-    """Add one narrative to an artefact, without training the encoder and without touching any other score.
+    r"""Add one narrative to an artefact, without training the encoder and without touching any other score.
 
     The new narrative gets scores but no threshold, since a few examples support none: posts that score 0.5 or more are
-    left to a person, under "abstained". For labels, collect more posts and train.
+    left to a person, under "abstained". For labels, collect more posts and train. Needs the extra \[train].
 
     [bold]Example[/bold]
 

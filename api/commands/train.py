@@ -29,11 +29,11 @@ def train(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side; each takes some 3 GB.")] = 1,
 ) -> None:
-    """Fine-tune an encoder on labelled posts, and save it with calibration and thresholds as an artefact.
+    r"""Fine-tune an encoder on labelled posts, and save it with calibration and thresholds as an artefact.
 
     Cross-validation trains once per fold; with final: all, one more training sees every post. Ctrl-C leaves
     checkpoints, as does a power cut: the same command goes on where it was, and gives the same artefact.
-    OUT/training.html has the curves, while it runs: tensorboard --logdir OUT/logs.
+    OUT/training.html has the curves, while it runs: tensorboard --logdir OUT/logs. Needs the extra \[train].
 
     [bold]Example[/bold], an invented campaign:
 

@@ -147,6 +147,12 @@ class Archive:
         return cls(sources, skipped)
 
     @property
+    def title(self) -> str:
+        """What to call it on a page: the name of its first file, and how many more there are."""
+        first, more = self.sources[0].source.name, len(self.sources) - 1
+        return f"{first} and {more:,} more file{'s' if more > 1 else ''}" if more else first
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
         return sum(source.size for source in self.sources)

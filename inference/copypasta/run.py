@@ -165,7 +165,7 @@ def group_archive(
         files[REJECTS] = functools.partial(concatenate, [folder / REJECTS])
         files[REPORT] = functools.partial(
             write_report,
-            title=_title(archive),
+            title=archive.title,
             posts=posts,
             found=tied,
             settings=settings.coordination,
@@ -181,11 +181,6 @@ def _check_inputs(out: Path, archive: Archive) -> None:
     for name in GROUPING:
         if (out / name).resolve() in read:
             raise InputError(f"{printable(out / name)} would be replaced by the results; name another folder for them.")
-
-
-def _title(archive: Archive) -> str:
-    names = [mapped.source.name for mapped in archive.sources]
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more files"
 
 
 def _write_table(form: ScoreFormat, table: pa.Table, path: Path) -> None:

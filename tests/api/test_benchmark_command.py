@@ -50,6 +50,8 @@ def test_what_cannot_be_measured_is_said(
     (tmp_path / "posts.csv").write_text("id,text\n1,\n")
     where = ("--artefact", tiny_classifier.artefact.path)
     assert run(monkeypatch, tmp_path / "posts.csv", *where) == 2
-    assert "There is no post in" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 rows rejected: empty text" in said
+    assert "There is no post in" in said
     assert run(monkeypatch, "--backend", "abacus", *where) == 2
     assert "There is no backend 'abacus'" in capsys.readouterr().err

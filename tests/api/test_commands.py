@@ -102,7 +102,7 @@ def test_predict_takes_an_empty_post_and_bytes_that_are_no_text(predict: Command
     assert json.loads(ended.out)["text"] == "caf\N{REPLACEMENT CHARACTER} ok"
     ended = predict("caf\udce9 ok")  # as Python gives a word of the command line that is not UTF-8
     assert ended.code == 0
-    assert "caf? ok" in ended.out
+    assert "caf\N{REPLACEMENT CHARACTER} ok" in ended.out
 
 
 def test_predict_reads_a_long_stdin_as_it_reads_a_short_one(predict: Command) -> None:
@@ -185,9 +185,11 @@ def test_backend_check_compares_the_backends(
     narratrace: Command, tiny_artefact: Artefact, labelled: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     path = tmp_path / "posts.jsonl"
-    path.write_text("".join(json.dumps({"text": post["text"]}) + "\n" for post in labelled[:10]), encoding="utf-8")
+    rows = [json.dumps({"text": post["text"]}) for post in labelled[:10]]
+    path.write_text("\n".join([*rows, "{"]), encoding="utf-8")
     ended = narratrace("backend", "check", path, "--artefact", tiny_artefact.path)
     assert ended.code == 0
+    assert "1 rows rejected: unreadable JSON" in ended.err
     assert f"{tiny_artefact.id} against torch on 10 posts" in ended.out
     assert [line.split()[0] for line in ended.out.splitlines() if line.startswith("onnx")] == ["onnx", "onnx-int8"]
     path.write_text("", encoding="utf-8")

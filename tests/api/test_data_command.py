@@ -126,8 +126,12 @@ def test_hydrate_says_how_many_posts_it_found(data: Data, posts: Path, tmp_path:
     assert ending.code == 0
     assert "1 labels found their post" in ending.err
     assert "1 did not" in ending.err
+    assert "rejected" not in ending.err
     assert json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))["text"] == first
     labels.write_text(json.dumps(rows[1]), encoding="utf-8")
+    with posts.open("a", encoding="utf-8") as file:
+        file.write("\n,1,A\n,0,N\n")
     ending = data("hydrate", labels, posts, "--map", "text=body", "-o", tmp_path / "none.jsonl")
     assert ending.code == 1
     assert "nothing is written" in ending.err
+    assert "2 rows rejected: empty text" in ending.err

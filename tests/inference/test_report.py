@@ -12,8 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from narratrace.inference.classifier import Classifier
 from narratrace.inference.report import over_time
 from narratrace.inference.scoring import ScoringSettings, score_archive
+from narratrace.model.artefact import Artefact, ThresholdSet
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -97,6 +99,33 @@ def test_texts_that_are_left_out_are_not_in_the_report(archive: Path, tmp_path: 
         score_archive([archive], tmp_path / str(text), lengths(), ScoringSettings(text=text))
         shown = Page((tmp_path / str(text) / "report.html").read_text()).texts
         assert bool(texts & set(shown)) == text
+
+
+@pytest.mark.parametrize("thresholds", ["f1", "precision"])
+def test_it_says_how_to_read_it_from_what_the_artefact_carries(
+    archive: Path, tmp_path: Path, tiny_artefact: Artefact, thresholds: ThresholdSet
+) -> None:
+    classifier = Classifier(tiny_artefact, threads=1, thresholds=thresholds)
+    score_archive([archive], tmp_path / "out", classifier)
+    said = " ".join(" ".join(Page((tmp_path / "out" / "report.html").read_text()).texts).split())
+    assert f"posts.jsonl, scored with {tiny_artefact.id} and its thresholds" in said
+    promised = tiny_artefact.manifest.promised
+    assert promised
+    pairs = [promise for each in promised.narratives.values() for promise in each.values()]
+    kept = f"{sum(pair.threshold is not None for pair in pairs)} of {len(pairs)} narratives by language"
+    assert (kept in said) == (thresholds == "precision")
+    for name, figures in tiny_artefact.manifest.metrics.items():
+        shares = [figures["false_flags"][stance] for stance in "RCN"]
+        row = [f"{figures['posts']:,}", *("-" if share is None else f"{100 * share:.1f} %" for share in shares)]
+        assert f"{name.replace('_', ' ')} {' '.join(row)}" in said
+
+
+def test_of_an_unknown_scorer_no_error_is_told(archive: Path, tmp_path: Path, lengths: Any) -> None:
+    score_archive([archive], tmp_path / "out", lengths())
+    texts = Page((tmp_path / "out" / "report.html").read_text()).texts
+    assert "posts.jsonl, scored with =lengths-1. A label" in " ".join(texts)
+    assert "How to read this" in texts
+    assert "Some labels are wrong." not in texts
 
 
 @pytest.mark.parametrize(
