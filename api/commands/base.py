@@ -77,11 +77,15 @@ def build(
 
 
 def _show(record: BaseRecord, out: Path, console: Console) -> None:
+    from rich.markup import escape
     from rich.table import Table
+
+    from narratrace.model.printable import printable
 
     of = f" of {record.trimming.pieces_before:,}" if record.trimming else ""
     size = (out / "model.safetensors").stat().st_size / 1e6
-    console.print(f"{out}: {record.name}, {record.vocabulary:,}{of} pieces, {size:.0f} MB")
+    names = ": ".join(escape(printable(name)) for name in (out, record.name))
+    console.print(f"{names}, {record.vocabulary:,}{of} pieces, {size:.0f} MB", soft_wrap=True)
     if record.trimming is None:
         return
     table = Table("language", title="Held-out texts that trimming leaves unchanged", title_justify="left")

@@ -59,6 +59,7 @@ def benchmark(
     from importlib.util import find_spec
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from narratrace.commands.archive_display import show_left_out
@@ -108,5 +109,5 @@ def benchmark(
         )
     for what, *values in zip(MEASURES, *shown, strict=True):
         table.add_row(what, *values)
-    console.print(f"{opened.id}, {len(chosen):,} distinct posts, {threads} threads")
+    console.print(f"{escape(opened.id)}, {len(chosen):,} distinct posts, {threads} threads")
     console.print(table)

@@ -74,6 +74,7 @@ def evaluate(
     from narratrace.inference.classifier import Classifier
     from narratrace.model.artefact import Artefact
     from narratrace.model.errors import InputError, MissingExtraError
+    from narratrace.model.printable import printable
     from narratrace.model.settings import load_settings
 
     try:
@@ -108,7 +109,7 @@ def evaluate(
         found = run(classifier, sets, learnt, other, display.update)
     write_evaluation(found, opened, out)
     _show(found.figures, Console(highlight=False))
-    console.print(f"The whole report: {out / REPORT}", soft_wrap=True, markup=False)
+    console.print(f"The whole report: {printable(out / REPORT)}", soft_wrap=True, markup=False)
 
 
 def _name(data: Sequence[str]) -> dict[str, str]:

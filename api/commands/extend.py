@@ -32,9 +32,11 @@ def extend(
         narratrace predict --artefact runs/extended "A press vest is the new rioter's uniform."
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from narratrace.model.artefact import Artefact
     from narratrace.model.errors import MissingExtraError
+    from narratrace.model.printable import printable
     from narratrace.model.settings import load_settings
     from narratrace.model.taxonomy import Narrative
 
@@ -51,7 +53,9 @@ def extend(
     checked = [post.text for path in check or () for post in read_labelled(path, taxonomy)]
     extended, report = run(opened, narrative, read_labelled(examples, taxonomy), out, checked)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{extended.id}: {report.narrative} from {report.positives} posts and {report.negatives} others")
+    console.print(
+        f"{escape(extended.id)}: {report.narrative} from {report.positives} posts and {report.negatives} others"
+    )
     console.print(
         f"cross-validated on these at a score of 0.5: precision {report.precision:.2f}, recall {report.recall:.2f}, "
         f"F1 {report.f1:.2f}; {report.passed:.0%} of the positives pass the gate"
@@ -60,4 +64,4 @@ def extend(
         f"all other scores on {report.checked} posts moved by at most {report.moved:.1e} (allowed: {BOUND:.0e})"
     )
     console.print("threshold: none, posts from a score of 0.5 are left to review")
-    console.print(f"The artefact is in {extended.path}.")
+    console.print(f"The artefact is in {escape(printable(extended.path))}.")

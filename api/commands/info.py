@@ -25,6 +25,7 @@ def info(
         narratrace info runs/mine/artefact --json
     """
     from narratrace.model.artefact import CARD, Artefact
+    from narratrace.model.printable import printable
 
     opened = Artefact.open(artefact)
     manifest = opened.manifest
@@ -41,8 +42,10 @@ def info(
         f"[bold]{escape(manifest.id)}[/bold], made {manifest.created:%Y-%m-%d} by narratrace {manifest.narratrace}"
     )
     base = f"{manifest.base.name} ({manifest.base.licence or 'licence not known'})"
-    console.print(f"base: {escape(base)}, {manifest.base.vocabulary:,} pieces", soft_wrap=True)
-    console.print(f"taxonomy: {manifest.taxonomy}; languages: {', '.join(manifest.languages)}", soft_wrap=True)
+    console.print(f"base: {escape(printable(base))}, {manifest.base.vocabulary:,} pieces", soft_wrap=True)
+    console.print(
+        f"taxonomy: {escape(printable(manifest.taxonomy))}; languages: {', '.join(manifest.languages)}", soft_wrap=True
+    )
     console.print(
         f"backends: {', '.join(opened.backends)}; reads {manifest.max_tokens} tokens at once, longer posts in windows",
         soft_wrap=True,
@@ -76,7 +79,7 @@ def info(
         )
     console.print()
     console.print(narratives)
-    console.print(f"\nThe whole card: {escape(str(opened.path / CARD))}", soft_wrap=True)
+    console.print(f"\nThe whole card: {escape(printable(opened.path / CARD))}", soft_wrap=True)
 
 
 def _shown(figure: float | None) -> str:

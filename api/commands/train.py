@@ -40,9 +40,11 @@ def train(
         narratrace train examples/new_campaign/training.yaml -o runs/verano
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from narratrace.model.errors import MissingExtraError
+    from narratrace.model.printable import printable
     from narratrace.model.settings import load_settings
 
     try:
@@ -78,7 +80,10 @@ def train(
                 console.print(", ".join(_line(name, step) for name, step in steps.items()))
 
         artefact, _ = run(settings, out, jobs=jobs, on_progress=show)
-    console.print(f"Artefact {artefact.id} is in {artefact.path}; look at it with: narratrace info {artefact.path}")
+    folder = escape(printable(artefact.path))
+    console.print(
+        f"Artefact {escape(artefact.id)} is in {folder}; look at it with: narratrace info {folder}", soft_wrap=True
+    )
 
 
 def _line(name: str, step: Step) -> str:

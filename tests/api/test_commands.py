@@ -20,6 +20,7 @@ from narratrace.commands import main
 from narratrace.commands.predict import READ_AT_ONCE
 from narratrace.inference.classifier import Classifier
 from narratrace.model.artefact import MANIFEST, Artefact
+from narratrace.model.settings import save_settings
 from narratrace.training.settings import TrainingSettings
 
 
@@ -179,6 +180,21 @@ def test_info_shows_what_an_artefact_is(narratrace: Command, tiny_artefact: Arte
         assert shown in ended.out
     whole = narratrace("info", tiny_artefact.path, "--json")
     assert json.loads(whole.out) == json.loads(manifest.model_dump_json())
+
+
+def test_names_of_folders_are_shown_and_not_obeyed(
+    narratrace: Command, tiny_artefact: Artefact, tiny_settings: TrainingSettings, tmp_path: Path
+) -> None:
+    """Rich takes brackets for markup, and a terminal obeys what follows an escape character."""
+    folder = tmp_path / "run [/bold] \x1b[2J"
+    shutil.copytree(tiny_artefact.path.parent, folder)
+    config = tmp_path / "settings.yaml"
+    save_settings(tiny_settings, config)
+    trained = narratrace("train", config, "-o", folder)
+    shown = narratrace("info", folder / "artefact")
+    for ended, written in ((trained, trained.err), (shown, shown.out)):
+        assert ended.code == 0, ended.err
+        assert "run [/bold] \\x1b[2J" in written
 
 
 def test_backend_check_compares_the_backends(
