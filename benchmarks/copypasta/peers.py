@@ -180,16 +180,12 @@ def retsim(texts: list[str]) -> np.ndarray:
     return np.asarray(TextSim(batch_size=128, verbose=0).embed(texts), dtype=np.float32)
 
 
-def e5(folder: Path | None) -> Callable[[list[str]], np.ndarray]:
-    """Make the function that embeds by an encoder as it was pretrained; "query: " is what e5 wants before a text."""
+def e5(folder: Path, texts: list[str]) -> np.ndarray:
+    """Vectors of an encoder as it was pretrained; "query: " is what e5 wants before a text."""
+    from sentence_transformers import SentenceTransformer
 
-    def embed(texts: list[str]) -> np.ndarray:
-        from sentence_transformers import SentenceTransformer
-
-        encoder = SentenceTransformer(str(folder), device="cpu")
-        return encoder.encode([f"query: {text}" for text in texts], normalize_embeddings=True)
-
-    return embed
+    encoder = SentenceTransformer(str(folder), device="cpu")
+    return np.asarray(encoder.encode([f"query: {text}" for text in texts], normalize_embeddings=True))
 
 
 LEXICAL_PEERS = {

@@ -41,11 +41,11 @@ def main() -> None:
         "--peers", nargs="*", default=["lexical"], choices=PEERS, help="sets of peers (default lexical)"
     )
     given = parser.parse_args()
+    if "e5" in given.peers and not given.base:
+        parser.error("--peers e5 needs --base")
     chosen, reported = load_halves(given.families, given.background, given.posts)
     print(f"{len(chosen.texts)} posts to choose thresholds, {len(reported.texts)} to report\n", flush=True)
     head()
-    if "e5" in given.peers and not given.base:
-        parser.error("--peers e5 needs --base")
     embed = Classifier.load(given.artefact).embed if given.semantic or "artefact" in given.peers else None
     start = time.process_time()
     labels = CopypastaGrouper(embed=embed if given.semantic else None).fit(reported.texts).labels_
@@ -58,9 +58,14 @@ def main() -> None:
     if "slow" in given.peers:
         for name, peer in SLOW_PEERS.items():
             compare(name, peer, peer, chosen, reported)
-    embeddings = {"retsim": ("RETSim", retsim), "artefact": ("our embedding", embed), "e5": ("e5", e5(given.base))}
+    embeddings = {
+        "retsim": ("RETSim", retsim),
+        "artefact": ("our embedding", embed),
+        "e5": ("e5", partial(e5, given.base)),
+    }
     for name, function in (embeddings[peers] for peers in embeddings if peers in given.peers):
-        sets = [vector_peers(name, np.asarray(function(half.texts))) for half in (chosen, reported)]
+        vectors = np.split(np.asarray(function([*chosen.texts, *reported.texts])), [len(chosen.texts)])
+        sets = [vector_peers(name, half) for half in vectors]
         for peer in sets[0]:
             compare(peer, sets[0][peer], sets[1][peer], chosen, reported)
 
