@@ -140,6 +140,12 @@ class LearntFrom(StrictModel):
         description="The network that ships: of one more training, on all posts, or the mean of the folds' networks; "
         "null: not recorded.",
     )
+    layers_after: int = Field(
+        default=0,
+        ge=0,
+        description="Upper layers that learnt on with the sentence embedding, after calibration and thresholds were "
+        "fitted; labels were held meanwhile.",
+    )
 
 
 class AveragedWith(StrictModel):

@@ -81,7 +81,7 @@ class Network(nn.Module):
     Attributes
     ----------
     embedder
-        None until one is trained: it learns after the rest, which it leaves as it is.
+        None until one is trained, after the rest.
     """
 
     embedder: Embedder | None

@@ -83,6 +83,11 @@ def _made_from(manifest: Manifest) -> Iterator[str]:
         ]
         if learnt.final:
             facts.append(f"Network: {_NETWORKS[learnt.final]}.")
+        if learnt.layers_after:
+            facts.append(
+                f"Its {learnt.layers_after} upper layers learnt on with the sentence embedding, labels held; "
+                "calibration and thresholds were fitted before."
+            )
     if earlier := manifest.averaged_with:
         facts.append(
             f"Its weights are averaged with those of the earlier artefact `{earlier.id}`, at a share of "

@@ -1,14 +1,15 @@
-"""Training of the sentence embedding: a projection of pooled vectors, learnt after all else, which it leaves as it is.
+"""Training of the sentence embedding, after all else: a projection of pooled vectors, and upper layers if wanted.
 
 The encoder is run once over all texts; its pooled vectors are kept in the run's folder, and the projection learns from
-them in minutes. So labels and scores are the same with and without it.
+them in minutes: labels and scores are then the same with and without it. With ``embedding.encoder`` upper layers learn
+too, and what the heads say is held (:mod:`narratrace.training.joint_embedding`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,27 +18,30 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from scipy.linalg import eigh
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from torch import Tensor, nn
 
-from narratrace.model.artefact import HEADS, hash_file
+from narratrace.model.appearing import appearing
+from narratrace.model.artefact import ENCODER, HEADS, hash_file
 from narratrace.model.errors import SettingsError
-from narratrace.model.network import Embedder, Network
+from narratrace.model.network import Embedder, Network, load_network, save_network
 from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.training.contrast import contrast, draw_pairs
+from narratrace.training.joint_embedding import CHECKPOINT, learn_together
 from narratrace.training.messages import Messages, read_messages
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
 from narratrace.training.trainer import Step
 from narratrace.training.trainings import Progress
 
-VECTORS = "vectors.npy"
-"""File of the pooled vectors, half precision, shape (texts, layers * hidden)."""
+VECTORS = "vectors.npz"
+"""File of the pooled vectors and of what the heads say, half precision."""
 
 EMBEDDER = "embedder.safetensors"
 """File of the trained projection."""
 
+NETWORK = "network"
+"""Folder of the network whose upper layers learnt too."""
+
 INPUTS = "inputs.json"
-"""File that says of what the two others were made."""
+"""File that says of what the others were made."""
 
 _BATCH_TOKENS = 2048
 
@@ -47,14 +51,26 @@ _NOISE = 0.1
 """Share of the mean variance within messages that is added to each, so that no direction seems free of noise."""
 
 
+class Read(NamedTuple):
+    """What a network makes of n texts, in half precision."""
+
+    vectors: NDArray[np.float16]
+    """Pooled vectors, layer after layer in each row, shape (n, layers * hidden)."""
+    logits: NDArray[np.float16]
+    """Of the narratives, then of the stances, shape (n, narratives + stances)."""
+
+
 def add_embedder(
     network: Network,
     tokenizer: PostTokenizer,
     settings: TrainingSettings,
     final: Path,
     folder: Path,
-    on_progress: Progress | None = None,
-) -> None:
+    posts: Sequence[str] = (),
+    *,
+    threads: int = 1,
+    on_progress: Progress = lambda _: None,
+) -> Path:
     """Give a network its embedder: the one that ``folder`` keeps if it is of these settings, else one trained now.
 
     Without settings for it the network stays as it is.
@@ -62,7 +78,7 @@ def add_embedder(
     Parameters
     ----------
     network
-        The finished network; only its embedder changes.
+        The finished network; its embedder changes, and the upper layers of its encoder where the settings say so.
     tokenizer
         The network's tokenizer.
     settings
@@ -70,9 +86,18 @@ def add_embedder(
     final
         Folder that the network was loaded from.
     folder
-        Where pooled vectors and projection are kept.
+        Where pooled vectors, projection and changed network are kept.
+    posts
+        Normalised posts on which labels are held, besides the texts of the pairs.
+    threads
+        CPU threads.
     on_progress
         Called now and then.
+
+    Returns
+    -------
+    Path
+        Folder of the encoder that the network now has: ``final``, or one in ``folder``.
 
     Raises
     ------
@@ -83,60 +108,92 @@ def add_embedder(
     """
     wanted = settings.embedding
     if wanted is None:
-        return
+        return final
     layers = network.encoder.config.num_hidden_layers
     if max(wanted.layers) > layers or min(wanted.layers) < 0:
         raise SettingsError(f"embedding.layers must lie between 0 and {layers}, the encoder's last layer.")
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(threads)
     messages = read_messages(wanted, settings.data, settings.seed)
+    texts = [*messages.texts, *(posts if wanted.encoder else ())]
     weights = [hash_file(path) for path in sorted(final.rglob("*.safetensors")) if path.name != HEADS]
-    vectors_of = _digest([weights, wanted.layers, messages.texts])
-    embedder_of = _digest([vectors_of, messages.same, messages.different, wanted.model_dump_json(), settings.seed])
+    vectors_of = _digest([weights, wanted.layers, wanted.max_tokens, texts])
+    projection = wanted.model_dump_json(exclude={"encoder"})
+    embedder_of = _digest([vectors_of, messages.same, messages.different, projection, settings.seed])
+    network_of = _digest([embedder_of, wanted.encoder.model_dump_json()]) if wanted.encoder else ""
     folder.mkdir(exist_ok=True)
     record = folder / INPUTS
     known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    ids = [_cut(each, wanted.max_tokens) for each in tokenizer.encode(texts)]
     if known.get(VECTORS) != vectors_of:
         record.unlink(missing_ok=True)
-        vectors = pool_texts(network, tokenizer, messages.texts, wanted.layers, on_progress)
-        np.save(folder / VECTORS, vectors)
-        _write(record, {VECTORS: vectors_of})
+        read = read_texts(network, ids, tokenizer.pad_id, wanted.layers, on_progress)
+        np.savez(folder / VECTORS, **read._asdict())
         known = {VECTORS: vectors_of}
+        _write(record, known)
     if known.get(EMBEDDER) != embedder_of:
-        _write(record, {VECTORS: vectors_of})
-        vectors = np.load(folder / VECTORS)
+        known = {VECTORS: vectors_of}
+        _write(record, known)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        vectors = np.load(folder / VECTORS)["vectors"][: len(messages.texts)]
         embedder = fit_embedder(vectors, messages, wanted, settings.seed, on_progress)
         halves = {name: value.detach().half().contiguous() for name, value in embedder.state_dict().items()}
         save_file(halves, folder / EMBEDDER)
-        _write(record, {VECTORS: vectors_of, EMBEDDER: embedder_of})
+        known[EMBEDDER] = embedder_of
+        _write(record, known)
     # What is exported is what is saved, in half precision.
     network.embedder = Embedder(network.encoder.config.hidden_size, wanted.layers, wanted.dimension)
     network.embedder.load_state_dict({name: value.float() for name, value in load_file(folder / EMBEDDER).items()})
     network.eval()
+    if not wanted.encoder:
+        return final
+    if known.get(NETWORK) != network_of:
+        if known.get(CHECKPOINT) != network_of:
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        known = {VECTORS: vectors_of, EMBEDDER: embedder_of, CHECKPOINT: network_of}
+        _write(record, known)
+        learn_together(
+            network,
+            ids,
+            torch.from_numpy(np.load(folder / VECTORS)["logits"]).float(),
+            messages,
+            wanted.encoder,
+            settings.seed,
+            folder,
+            settings.checkpoint_minutes,
+            lambda step: on_progress({"embedding: upper layers": step}),
+        )
+        with appearing(folder / NETWORK) as new:
+            save_network(network, final / ENCODER, new, settings.max_tokens)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        _write(record, {VECTORS: vectors_of, EMBEDDER: embedder_of, NETWORK: network_of})
+    network.load_state_dict(load_network(folder / NETWORK).state_dict())
+    return folder / NETWORK
 
 
 @torch.inference_mode()
-def pool_texts(
+def read_texts(
     network: Network,
-    tokenizer: PostTokenizer,
-    texts: list[str],
+    ids: Sequence[Sequence[int]],
+    pad_id: int,
     layers: tuple[int, ...],
-    on_progress: Progress | None = None,
-) -> NDArray[np.float16]:
-    """Pooled vectors of normalised texts, layer after layer in each row, shape (texts, layers * hidden)."""
-    ids = tokenizer.encode(texts)
+    on_progress: Progress = lambda _: None,
+) -> Read:
+    """Run a network over texts, given as token ids, and keep the pooled vectors of some layers and the logits."""
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     vectors = np.zeros((len(ids), len(layers) * network.encoder.config.hidden_size), dtype=np.float16)
+    logits = np.zeros((len(ids), network.narratives.out_features + network.stances.out_features), dtype=np.float16)
     done = 0
     while done < len(order):
         rows = order[done : done + max(1, _BATCH_TOKENS // len(ids[order[done]]))]
-        stacked, mask = pad([ids[row] for row in rows], tokenizer.pad_id)
+        stacked, mask = pad([ids[row] for row in rows], pad_id)
         with torch.autocast("cpu", torch.bfloat16):
-            _, *pooled = network.pool(torch.from_numpy(stacked), torch.from_numpy(mask), layers)
+            last, *pooled = network.pool(torch.from_numpy(stacked), torch.from_numpy(mask), layers)
+        read = (last - network.centre) / network.spread
         vectors[rows] = torch.cat(pooled, dim=-1).numpy()
+        logits[rows] = torch.cat([network.narratives(read), network.stances(read)], dim=-1).numpy()
         done += len(rows)
-        if on_progress:
-            on_progress({"embedding: encoder": Step(done, len(order))})
-    return vectors
+        on_progress({"embedding: encoder": Step(done, len(order))})
+    return Read(vectors, logits)
 
 
 def fit_embedder(
@@ -144,7 +201,7 @@ def fit_embedder(
     messages: Messages,
     settings: EmbeddingSettings,
     seed: int,
-    on_progress: Progress | None = None,
+    on_progress: Progress = lambda _: None,
 ) -> Embedder:
     """Train a projection in which texts that say the same are close, and others are not.
 
@@ -180,15 +237,14 @@ def fit_embedder(
     steps = settings.epochs * -(-len(messages.same) // settings.batch_size)
     optimiser = torch.optim.AdamW(embedder.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, steps, pct_start=_WARMUP)
-    for step, batch in enumerate(_batches(messages, settings, seed), 1):
+    for step, batch in enumerate(draw_pairs(messages, settings.epochs, settings.batch_size, seed), 1):
         embeddings = embedder(pooled[batch.texts].float())
         loss = contrast(embeddings, batch.partners, batch.message, settings.temperature)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        if on_progress:
-            on_progress({"embedding: projection": Step(step, steps, loss.item())})
+        on_progress({"embedding: projection": Step(step, steps, loss.item())})
     return embedder.eval()
 
 
@@ -226,53 +282,9 @@ def discriminants(vectors: NDArray[np.float32], same: Sequence[tuple[int, int]],
     return np.ascontiguousarray(projection / size, dtype=np.float32)
 
 
-def contrast(embeddings: Tensor, partners: Tensor, message: Tensor, temperature: float) -> Tensor:
-    """Loss that is small where each text is closer to its partner than to every text of another message.
-
-    Source: van den Oord et al. 2018, "Representation learning with contrastive predictive coding" (InfoNCE).
-
-    Parameters
-    ----------
-    embeddings
-        Of unit length, shape (n, dimension).
-    partners
-        For the first texts, as many as there are, the row of the text that says the same.
-    message
-        Which message each text is, shape (n,): two of the same message are never told apart.
-    temperature
-        What cosines are divided by.
-    """
-    anchors = len(partners)
-    cosines = embeddings[:anchors] @ embeddings.T / temperature
-    alike = message[:anchors, None] == message[None]
-    alike[torch.arange(anchors), partners] = False
-    return nn.functional.cross_entropy(cosines.masked_fill(alike, -torch.inf), partners)
-
-
-class _Batch(NamedTuple):
-    texts: Tensor
-    partners: Tensor
-    message: Tensor
-
-
-def _batches(messages: Messages, settings: EmbeddingSettings, seed: int) -> Iterator[_Batch]:
-    """Pairs that say the same, in random order, followed by a text that looks like one of them, where there is one."""
-    rng = np.random.default_rng(seed)
-    pairs = np.array(messages.same)
-    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(messages.texts),) * 2)
-    message = connected_components(links, directed=False)[1]
-    lookalikes: dict[int, list[int]] = {}
-    for one, other in messages.different:
-        lookalikes.setdefault(one, []).append(other)
-        lookalikes.setdefault(other, []).append(one)
-    for _ in range(settings.epochs):
-        order = rng.permutation(len(pairs))
-        for start in range(0, len(order), settings.batch_size):
-            anchors = pairs[order[start : start + settings.batch_size]].T.ravel()
-            hard = [rng.choice(lookalikes[text]) for text in anchors if text in lookalikes]
-            texts = np.concatenate([anchors, np.array(hard, dtype=np.int64)])
-            partners = np.roll(np.arange(len(anchors)), len(anchors) // 2)
-            yield _Batch(*map(torch.from_numpy, (texts, partners, message[texts])))
+def _cut(ids: list[int], most: int) -> list[int]:
+    """Cut a text, but keep the token that ends it."""
+    return ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
 def _digest(content: object) -> str:

@@ -123,7 +123,17 @@ def train(
     wide = fit_wide(posts.learnt, taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
-    add_embedder(network, tokenizer, settings, shipped, out / EMBEDDING, on_progress)
+    held = [normalise(post.text).text for post in posts.measured]
+    shipped = add_embedder(
+        network,
+        tokenizer,
+        settings,
+        shipped,
+        out / EMBEDDING,
+        held,
+        threads=jobs * settings.threads,
+        on_progress=on_progress,
+    )
 
     def figures(row: str, of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
         scores = decision.scores(deep, wide)
@@ -164,6 +174,7 @@ def train(
             synthetic=len(posts.synthetic),
             folds=settings.thresholds.folds,
             final=settings.final,
+            layers_after=settings.embedding.encoder.layers if settings.embedding and settings.embedding.encoder else 0,
         ),
         "averaged_with": AveragedWith(id=earlier.id, share=soup.share) if soup and earlier else None,
         "calibration": dict(zip(taxonomy.narrative_ids, decision.calibration, strict=True)),

@@ -183,6 +183,21 @@ class FamilySettings(Settings):
     different: tuple[str, ...] = Field(default=("distractor",), description="Kinds that say something else.")
 
 
+class EncoderSettings(Settings):
+    """How upper layers of the encoder learn with the sentence embedding, while labels are held."""
+
+    layers: int = Field(gt=0, description="Upper layers that learn.")
+    epochs: int = Field(default=1, gt=0, description="Passes over the pairs.")
+    batch_size: int = Field(default=48, gt=1, description="Pairs per step.")
+    posts: int = Field(default=16, ge=0, description="Labelled posts in each step, which are of no message.")
+    learning_rate: float = Field(default=5e-5, gt=0, description="Peak rate of the layers.")
+    projection_rate: float = Field(default=1e-3, gt=0, description="Peak rate of the projection.")
+    temperature: float = Field(default=0.05, gt=0, description="Cosines are divided by this.")
+    hold: float = Field(
+        default=1.0, ge=0, description="Weight of the squared change of the heads' logits; the larger, the less moves."
+    )
+
+
 class EmbeddingSettings(Settings):
     """What the sentence embedding learns from: texts that say the same, and texts that only look as if they did."""
 
@@ -191,6 +206,7 @@ class EmbeddingSettings(Settings):
         description="Layers whose pooled vectors are projected; 0 is the word embeddings, 12 often the last.",
     )
     dimension: int = Field(gt=0, description="Length of an embedding.")
+    max_tokens: int = Field(default=96, gt=2, description="Longer texts are cut for this training.")
     pairs: tuple[PairSettings, ...] = Field(default=(), description="Files of pairs.")
     families: tuple[FamilySettings, ...] = Field(default=(), description="Files of families.")
     rewritten: bool = Field(
@@ -205,6 +221,11 @@ class EmbeddingSettings(Settings):
     learning_rate: float = Field(gt=0, description="Peak rate of the projection.")
     temperature: float = Field(
         gt=0, description="Cosines are divided by this; the smaller, the more the hardest count."
+    )
+    encoder: EncoderSettings | None = Field(
+        default=None,
+        description="Let upper layers of the encoder learn too, after the projection; labels are held to what they "
+        "were, but scores move a little. Without it they stay exactly as they are.",
     )
 
 

@@ -18,7 +18,8 @@ from narratrace.model.errors import SettingsError
 from narratrace.model.network import load_network
 from narratrace.model.settings import check_settings
 from narratrace.model.tokenizer import PostTokenizer, pad
-from narratrace.training.embedding import add_embedder, contrast, fit_embedder
+from narratrace.training.contrast import contrast
+from narratrace.training.embedding import add_embedder, fit_embedder
 from narratrace.training.messages import Messages
 from narratrace.training.run import train
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
@@ -150,7 +151,7 @@ def test_what_was_learnt_is_kept_and_only_what_changed_is_learnt_anew(
     def learn(wanted: TrainingSettings) -> bytes:
         steps.clear()
         network = load_network(final)
-        add_embedder(network, tokenizer, wanted, final, kept, lambda told: steps.extend(told))
+        add_embedder(network, tokenizer, wanted, final, kept, on_progress=lambda told: steps.extend(told))
         assert network.embedder is not None
         return network.embedder.projection.weight.detach().numpy().tobytes()
 
