@@ -41,7 +41,7 @@ from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.bases import open_base
 from narratrace.training.card import render_card
 from narratrace.training.curves import write_curves
-from narratrace.training.decision import fit_decision
+from narratrace.training.decision import Decision, fit_decision
 from narratrace.training.embedding import add_embedder
 from narratrace.training.environment import describe_environment
 from narratrace.training.folds import related_groups
@@ -118,6 +118,8 @@ def train(
         network = stir_in(load_network(shipped), soup.artefact, soup.share)
         shipped = out / SOUP
         save_network(network, settings.base, shipped, settings.max_tokens)
+    # What is measured on the folds' networks keeps the thresholds that were chosen for them.
+    raised = decision._replace(thresholds=decision.thresholds.raised(settings.thresholds.raise_by))
     # The encoder as it was saved, in half precision, is what is measured and exported.
     network = load_network(shipped)
     wide = fit_wide(posts.learnt, taxonomy, settings.wide)
@@ -135,9 +137,9 @@ def train(
         on_progress=on_progress,
     )
 
-    def figures(row: str, of: Sequence[LabelledPost], deep: Logits, wide: Logits) -> dict[str, Any]:
-        scores = decision.scores(deep, wide)
-        answers, truth = Answers.of(scores, decision.thresholds.flag(scores)), Truth.of(of, taxonomy)
+    def figures(row: str, of: Sequence[LabelledPost], deep: Logits, wide: Logits, by: Decision) -> dict[str, Any]:
+        scores = by.scores(deep, wide)
+        answers, truth = Answers.of(scores, by.thresholds.flag(scores)), Truth.of(of, taxonomy)
         languages = [post.language for post in of]
         at = answers, truth, related_groups(of)
         return {
@@ -148,10 +150,11 @@ def train(
     def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
         texts = [normalise(post.text).text for post in dev]
         tied = int(are_tied(dev, posts.learnt).sum())
-        return figures("narratrace, torch", dev, infer(network, tokenizer, texts), wide.run(texts)) | {"tied": tied}
+        logits = infer(network, tokenizer, texts), wide.run(texts)
+        return figures("narratrace, torch", dev, *logits, raised) | {"tied": tied}
 
     sets: dict[str, Any] = {
-        "cross_validation": figures("the folds' networks", posts.measured, *held_out),
+        "cross_validation": figures("the folds' networks", posts.measured, *held_out, decision),
         **{name: on_dev(dev) for name, dev in posts.dev.items()},
     }
     metrics = {
@@ -180,7 +183,7 @@ def train(
         "calibration": dict(zip(taxonomy.narrative_ids, decision.calibration, strict=True)),
         "stance_calibration": decision.stance_calibration,
         "advances": decision.thresholds.advances,
-        "thresholds": decision.of_f1(taxonomy.narrative_ids),
+        "thresholds": raised.of_f1(taxonomy.narrative_ids),
         "promised": decision.promised,
         "default_thresholds": settings.thresholds.default,
         "metrics": metrics,
@@ -228,7 +231,7 @@ def _claim(out: Path, settings: TrainingSettings, base: Path, taxonomy: Taxonomy
     # left out, so that a setting that a later version adds does not make an older run another one.
     later: Any = {
         "data": {"description", "dev", "languages"},
-        "thresholds": {"smoothing", "false_flags", "precision", "confidence", "default"},
+        "thresholds": {"smoothing", "raise_by", "false_flags", "precision", "confidence", "default"},
         "soup": True,
         "wide": True,
         "embedding": True,

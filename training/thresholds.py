@@ -37,6 +37,10 @@ class Thresholds(NamedTuple):
         open_gate = scores.stances[:, ADVANCES] >= self.advances
         return np.asarray((scores.narratives >= self.narratives) & open_gate[:, None])
 
+    def raised(self, by: float) -> Thresholds:
+        """The same with every narrative's threshold raised, to at most the greatest that is tried."""
+        return self._replace(narratives=(self.narratives + by).clip(max=max(GRID[-1], self.narratives.max())).round(2))
+
 
 def choose_thresholds(
     scores: Scores,

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from narratrace.model.scores import Scores
-from narratrace.training.thresholds import GATES, GRID, best_f1_thresholds, choose_thresholds
+from narratrace.training.thresholds import GATES, GRID, Thresholds, best_f1_thresholds, choose_thresholds
 
 
 def draw(positives: list[int], posts: int = 300, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -89,6 +89,14 @@ def test_posts_below_the_gate_get_no_label() -> None:
     assert not flagged[scores.stances[:, 0] < chosen.advances].any()
     passed = scores.stances[:, 0] >= chosen.advances
     np.testing.assert_array_equal(flagged[passed], scores.narratives[passed] >= chosen.narratives)
+
+
+def test_raised_thresholds_flag_less_and_stay_below_one() -> None:
+    before = Thresholds(0.5, np.array([0.3, 0.93]))
+    after = before.raised(0.05)
+    assert after.advances == 0.5
+    assert after.narratives.tolist() == [0.35, 0.95]
+    assert before.raised(0).narratives.tolist() == before.narratives.tolist()
 
 
 def test_what_is_not_known_does_not_count() -> None:
