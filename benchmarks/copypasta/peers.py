@@ -199,8 +199,9 @@ SLOW_PEERS = {"coordination-network-toolkit": Peer(coordination_toolkit, (0.6, 0
 
 def vector_peers(name: str, vectors: np.ndarray) -> dict[str, Peer]:
     """Peers that group given vectors."""
+    cosines = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
     return {
-        f"community_detection on {name}": Peer(community_detection(vectors), (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
-        f"SemHash on {name}": Peer(semhash(vectors), (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
+        f"community_detection on {name}": Peer(community_detection(vectors), cosines),
+        f"SemHash on {name}": Peer(semhash(vectors), cosines),
         f"D3lta's logic on {name}": Peer(d3lta_logic(vectors), (0.5, 0.6, 0.7)),
     }
