@@ -76,7 +76,7 @@ def learn_together(
     SettingsError
         The encoder has fewer layers than shall learn, or none that can be told apart.
     """
-    layers = getattr(getattr(network.encoder, "encoder", None), "layer", ())
+    layers: Any = getattr(getattr(network.encoder, "encoder", None), "layer", ())
     if settings.layers > len(layers):
         raise SettingsError(
             f"embedding.encoder.layers must be at most {len(layers)}, the layers of this encoder that can learn alone."
