@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from narratrace.training.messages import Messages
 
+WARMUP = 0.1
+"""Share of the steps in which the learning rate rises to its peak."""
+
 
 class Batch(NamedTuple):
     """Texts of one step; the first are pairs, one half of each after the other halves."""

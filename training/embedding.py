@@ -24,7 +24,7 @@ from narratrace.model.artefact import ENCODER, HEADS, hash_file
 from narratrace.model.errors import SettingsError
 from narratrace.model.network import Embedder, Network, load_network, save_network
 from narratrace.model.tokenizer import PostTokenizer, pad
-from narratrace.training.contrast import contrast, draw_pairs
+from narratrace.training.contrast import WARMUP, contrast, draw_pairs
 from narratrace.training.joint_embedding import CHECKPOINT, learn_together
 from narratrace.training.messages import Messages, read_messages
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
@@ -44,8 +44,6 @@ INPUTS = "inputs.json"
 """File that says of what the others were made."""
 
 _BATCH_TOKENS = 2048
-
-_WARMUP = 0.1
 
 _NOISE = 0.1
 """Share of the mean variance within messages that is added to each, so that no direction seems free of noise."""
@@ -236,7 +234,7 @@ def fit_embedder(
         return embedder.eval()
     steps = settings.epochs * -(-len(messages.same) // settings.batch_size)
     optimiser = torch.optim.AdamW(embedder.parameters(), lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, steps, pct_start=_WARMUP)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, steps, pct_start=WARMUP)
     for step, batch in enumerate(draw_pairs(messages, settings.epochs, settings.batch_size, seed), 1):
         embeddings = embedder(pooled[batch.texts].float())
         loss = contrast(embeddings, batch.partners, batch.message, settings.temperature)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from narratrace.model.errors import SettingsError
 from narratrace.model.network import Network
 from narratrace.model.tokenizer import pad
-from narratrace.training.contrast import contrast, draw_pairs
+from narratrace.training.contrast import WARMUP, contrast, draw_pairs
 from narratrace.training.messages import Messages
 from narratrace.training.settings import EncoderSettings
 from narratrace.training.trainer import Step
@@ -31,8 +31,6 @@ CHECKPOINT = "checkpoint.pt"
 
 _CHUNKS = 4
 """A step's texts go through the encoder in so many parts, sorted by length: less is padded."""
-
-_WARMUP = 0.1
 
 
 def learn_together(
@@ -90,7 +88,7 @@ def learn_together(
     rates = [settings.learning_rate, settings.projection_rate]
     optimiser = torch.optim.AdamW([{"params": learning}, {"params": embedder}])  # the schedule sets the rates
     steps = settings.epochs * -(-len(messages.same) // settings.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, steps, pct_start=_WARMUP)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, steps, pct_start=WARMUP)
     kept: dict[str, Any] = {"network": network, "optimiser": optimiser, "schedule": schedule}
     checkpoint = folder / CHECKPOINT
     done = _resume(checkpoint, kept)

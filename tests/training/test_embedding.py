@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from narratrace.model.backends import ForwardPass, open_backend
 from narratrace.model.backends.torch_backend import TorchBackend
 from narratrace.model.errors import SettingsError
 from narratrace.model.network import load_network
-from narratrace.model.settings import check_settings
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.training.contrast import contrast
 from narratrace.training.embedding import add_embedder, fit_embedder
@@ -25,38 +23,14 @@ from narratrace.training.run import train
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingSettings:
-    families = tmp_path_factory.mktemp("families") / "families.jsonl"
-    rows = [
-        {"family": "a", "kind": "seed", "text": "The bridge was closed at night."},
-        {"family": "a", "kind": "translation", "text": "那座桥夜里关闭了。"},
-        {"family": "a", "kind": "distractor", "text": "The bridge was opened at night."},
-        {"family": "b", "kind": "seed", "text": "Free rice for all who come to the square."},
-        {"family": "b", "kind": "translation", "text": "来广场的人都可以免费领米。"},
-    ]
-    families.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    fields: dict[str, Any] = {
-        "layers": [1, 2],
-        "dimension": 16,
-        "families": [{"source": str(families)}],
-        "rewritten": False,
-        "epochs": 3,
-        "batch_size": 2,
-        "learning_rate": 1e-3,
-        "temperature": 0.1,
-    }
-    return check_settings(EmbeddingSettings, fields, "test")
-
-
-def test_the_projection_learns_which_differences_count(settings: EmbeddingSettings) -> None:
+def test_the_projection_learns_which_differences_count(embedding_settings: EmbeddingSettings) -> None:
     """Texts of a message share half of their vector; the other half is noise, and larger."""
     rng = np.random.default_rng(3)
     meaning = np.repeat(rng.normal(size=(80, 8)), 2, axis=0)
     noise = 3 * rng.normal(size=(160, 24))
     vectors = np.concatenate([meaning, noise], axis=1).astype(np.float16)
     same = [(row, row + 1) for row in range(0, 160, 2)]
-    wanted = settings.model_copy(
+    wanted = embedding_settings.model_copy(
         update={"layers": (0,), "dimension": 8, "epochs": 60, "batch_size": 16, "learning_rate": 1e-2}
     )
 
@@ -89,13 +63,13 @@ def test_the_loss_asks_for_the_partner_and_spares_texts_of_the_same_message() ->
 def run(
     tiny_artefact: Artefact,
     tiny_settings: TrainingSettings,
-    settings: EmbeddingSettings,
+    embedding_settings: EmbeddingSettings,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Artefact, TrainingSettings]:
     """A finished run that gets its embedding afterwards."""
     folder = tmp_path_factory.mktemp("embedding") / "run"
     shutil.copytree(tiny_artefact.path.parent, folder)
-    wanted = tiny_settings.model_copy(update={"embedding": settings})
+    wanted = tiny_settings.model_copy(update={"embedding": embedding_settings})
     artefact, _ = train(wanted, folder)
     return artefact, wanted
 
@@ -140,7 +114,7 @@ def test_all_backends_give_the_same_embedding(run: tuple[Artefact, TrainingSetti
 
 
 def test_what_was_learnt_is_kept_and_only_what_changed_is_learnt_anew(
-    run: tuple[Artefact, TrainingSettings], settings: EmbeddingSettings, tmp_path: Path
+    run: tuple[Artefact, TrainingSettings], embedding_settings: EmbeddingSettings, tmp_path: Path
 ) -> None:
     artefact, wanted = run
     final = artefact.path.parent / "final"
@@ -157,13 +131,13 @@ def test_what_was_learnt_is_kept_and_only_what_changed_is_learnt_anew(
 
     before = learn(wanted)
     assert not steps
-    hotter = settings.model_copy(update={"temperature": 0.5})
+    hotter = embedding_settings.model_copy(update={"temperature": 0.5})
     assert learn(wanted.model_copy(update={"embedding": hotter})) != before
     assert set(steps) == {"embedding: projection"}
     shutil.rmtree(kept)
     assert learn(wanted) == before
     assert set(steps) == {"embedding: encoder", "embedding: projection"}
 
-    deeper = settings.model_copy(update={"layers": (3,)})
+    deeper = embedding_settings.model_copy(update={"layers": (3,)})
     with pytest.raises(SettingsError, match="between 0 and 2"):
         learn(wanted.model_copy(update={"embedding": deeper}))

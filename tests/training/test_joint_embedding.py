@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -126,30 +125,12 @@ def test_more_layers_than_there_are_cannot_learn(learnt: Learnt, tmp_path: Path)
 
 
 def test_a_run_ships_the_layers_that_learnt_and_learns_them_once(
-    tiny_artefact: Artefact, tiny_settings: TrainingSettings, tmp_path: Path
+    tiny_artefact: Artefact, tiny_settings: TrainingSettings, embedding_settings: EmbeddingSettings, tmp_path: Path
 ) -> None:
-    families = tmp_path / "families.jsonl"
-    kinds = ("seed", "translation", "distractor")
-    rows = [
-        {"family": str(family), "kind": kind, "text": text}
-        for family, texts in enumerate(TEXTS)
-        for kind, text in zip(kinds, texts, strict=True)
-    ]
-    families.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    fields: dict[str, Any] = {
-        "layers": [1, 2],
-        "dimension": 16,
-        "families": [{"source": str(families)}],
-        "rewritten": False,
-        "epochs": 1,
-        "batch_size": 2,
-        "learning_rate": 1e-3,
-        "temperature": 0.1,
-        "encoder": {"layers": 1, "epochs": 3, "batch_size": 2, "learning_rate": 1e-2},
-    }
     folder = tmp_path / "run"
     shutil.copytree(tiny_artefact.path.parent, folder)
-    embedding = check_settings(EmbeddingSettings, fields, "test")
+    encoder = EncoderSettings(layers=1, epochs=3, batch_size=2, learning_rate=1e-2)
+    embedding = embedding_settings.model_copy(update={"epochs": 1, "encoder": encoder})
     wanted = tiny_settings.model_copy(update={"embedding": embedding})
     told: set[str] = set()
     artefact, _ = train(wanted, folder, on_progress=lambda steps: told.update(steps))
