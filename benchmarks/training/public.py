@@ -36,23 +36,18 @@ from narratrace.training.trainer import fine_tune, infer
 from narratrace.training.wide import fit_wide
 
 Truth = NDArray[np.int64]
-Metric = Callable[[Truth, Truth, Sequence[str], Sequence[str]], float]
+Metric = Callable[[Truth, Truth, Sequence[str]], float]
 
 
-def macro_f1(truth: Truth, told: Truth, classes: Sequence[str], targets: Sequence[str]) -> float:
+def macro_f1(truth: Truth, told: Truth, classes: Sequence[str]) -> float:
     """Mean of the classes' F1."""
     return float(f1_score(truth, told, average="macro"))
 
 
-def stance_f1(truth: Truth, told: Truth, classes: Sequence[str], targets: Sequence[str]) -> float:
-    """TweetEval's: mean F1 of the classes favor and against, and of that the mean over the targets."""
+def stance_f1(truth: Truth, told: Truth, classes: Sequence[str]) -> float:
+    """TweetEval's: mean F1 of the classes favor and against, posts of all targets together."""
     counted = [classes.index("favor"), classes.index("against")]
-    each = [
-        f1_score(truth[rows], told[rows], labels=counted, average="macro", zero_division=0.0)
-        for target in sorted(set(targets))
-        if (rows := np.array(targets) == target).any()
-    ]
-    return float(np.mean(each))
+    return float(f1_score(truth, told, labels=counted, average="macro", zero_division=0.0))
 
 
 @dataclass(frozen=True)
@@ -182,7 +177,7 @@ def run(task: Task, folder: Path, base: Path, epochs: int, frozen: int, rate: fl
         return np.argmax(scores, axis=0)
 
     def measure(name: str, told: Truth) -> float:
-        return task.metric(truth[name], told, classes, targets[name])
+        return task.metric(truth[name], told, classes)
 
     return {
         "dev": measure(task.dev, together(task.dev)),
