@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from narratrace.model.artefact import TOKENIZER, WIDE, Artefact, ThresholdSet
 from narratrace.model.backends import ForwardPass, default_backend, open_backend
+from narratrace.model.batching import by_length, padded_batches
 from narratrace.model.errors import ArtefactError, SettingsError
 from narratrace.model.language import identify
 from narratrace.model.scores import Logits, decide, score
@@ -244,9 +245,9 @@ class Classifier:
     def _forward(self, ids: Sequence[Sequence[int]]) -> ForwardPass:
         order: list[int] = []
         parts: list[ForwardPass] = []
-        for rows in _batches(ids):
+        for rows, stacked, mask in padded_batches(ids, _batches(ids), self._tokenizer.pad_id):
             order += rows
-            parts.append(self._backend.run(*pad([ids[row] for row in rows], self._tokenizer.pad_id)))
+            parts.append(self._backend.run(stacked, mask))
         if not parts:
             # One row gives the widths; none of its answers is kept.
             parts = [ForwardPass(*(part[:0] for part in self._backend.run(*pad([[0, 0]], self._tokenizer.pad_id))))]
@@ -257,7 +258,7 @@ class Classifier:
 def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     """Rows that go through the network together: of like length, so that little is padded."""
     rows: list[int] = []
-    for row in sorted(range(len(ids)), key=lambda row: len(ids[row])):
+    for row in by_length(ids):
         if rows and (len(rows) + 1) * len(ids[row]) > BATCH_TOKENS:
             yield rows
             rows = []

@@ -12,12 +12,13 @@ import numpy as np
 from narratrace.model.artefact import TOKENIZER, WIDE, Artefact
 from narratrace.model.backends import Backend, ForwardPass, open_backend
 from narratrace.model.backends.onnx_backend import OnnxBackend
+from narratrace.model.batching import equal_batches, padded_batches
 from narratrace.model.export import export_onnx
 from narratrace.model.language import identify
 from narratrace.model.network import load_network
 from narratrace.model.scores import Logits, Scores, decide, score
 from narratrace.model.taxonomy import STANCES
-from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.model.tokenizer import PostTokenizer
 from narratrace.model.wide import Wide
 from narratrace.model.windows import merge_windows
 
@@ -71,7 +72,8 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
     languages = [identify(text) for text in tokenised.texts]
 
     def run(backend: Backend, size: int) -> ForwardPass:
-        parts = [backend.run(*pad(ids[start : start + size], tokenizer.pad_id)) for start in range(0, len(ids), size)]
+        batches = padded_batches(ids, equal_batches(range(len(ids)), size), tokenizer.pad_id)
+        parts = [backend.run(stacked, mask) for _, stacked, mask in batches]
         windows = ForwardPass(*(np.concatenate(part) for part in zip(*parts, strict=True)))
         return merge_windows(windows, tokenised.windows)
 

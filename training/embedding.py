@@ -21,9 +21,10 @@ from scipy.linalg import eigh
 
 from narratrace.model.appearing import appearing
 from narratrace.model.artefact import ENCODER, HEADS, hash_file
+from narratrace.model.batching import padded_batches, token_batches
 from narratrace.model.errors import SettingsError
 from narratrace.model.network import Embedder, Network, load_network, save_network
-from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.contrast import WARMUP, contrast, draw_pairs
 from narratrace.training.joint_embedding import CHECKPOINT, learn_together
 from narratrace.training.messages import Messages, read_messages
@@ -177,20 +178,17 @@ def read_texts(
     on_progress: Progress = lambda _: None,
 ) -> Read:
     """Run a network over texts, given as token ids, and keep the pooled vectors of some layers and the logits."""
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     vectors = np.zeros((len(ids), len(layers) * network.encoder.config.hidden_size), dtype=np.float16)
     logits = np.zeros((len(ids), network.narratives.out_features + network.stances.out_features), dtype=np.float16)
     done = 0
-    while done < len(order):
-        rows = order[done : done + max(1, _BATCH_TOKENS // len(ids[order[done]]))]
-        stacked, mask = pad([ids[row] for row in rows], pad_id)
+    for rows, stacked, mask in padded_batches(ids, token_batches(ids, _BATCH_TOKENS), pad_id):
         with torch.autocast("cpu", torch.bfloat16):
             last, *pooled = network.pool(torch.from_numpy(stacked), torch.from_numpy(mask), layers)
         read = (last - network.centre) / network.spread
         vectors[rows] = torch.cat(pooled, dim=-1).numpy()
         logits[rows] = torch.cat([network.narratives(read), network.stances(read)], dim=-1).numpy()
         done += len(rows)
-        on_progress({"embedding: encoder": Step(done, len(order))})
+        on_progress({"embedding: encoder": Step(done, len(ids))})
     return Read(vectors, logits)
 
 

@@ -41,13 +41,14 @@ from narratrace.model.artefact import (
 )
 from narratrace.model.backends import ForwardPass
 from narratrace.model.backends.onnx_backend import OnnxBackend
+from narratrace.model.batching import equal_batches, padded_batches
 from narratrace.model.errors import ArtefactError, InputError
 from narratrace.model.network import load_network
 from narratrace.model.scores import ADVANCES, REVIEW_SCORE, Logits, Scores, score
 from narratrace.model.settings import check_settings
 from narratrace.model.taxonomy import STANCES, Narrative, Taxonomy
 from narratrace.model.text import normalise
-from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.model.tokenizer import PostTokenizer
 from narratrace.model.wide import Wide, count_ngrams
 from narratrace.model.windows import merge_windows
 from narratrace.training.calibration import fit_calibration
@@ -260,12 +261,12 @@ def _vectors(artefact: Artefact, texts: Sequence[str]) -> NDArray[np.float32]:
     """What the heads read of normalised texts, shape (texts, hidden): the pooled vector, standardised."""
     network = load_network(artefact.path)
     tokenizer = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)
-    rows = []
-    for start in range(0, len(texts), _BATCH):
-        ids, mask = pad(tokenizer.encode(texts[start : start + _BATCH]), tokenizer.pad_id)
-        (pooled,) = network.pool(torch.from_numpy(ids), torch.from_numpy(mask))
-        rows.append(((pooled - network.centre) / network.spread).numpy())
-    return np.concatenate(rows)
+    ids = tokenizer.encode(texts)
+    parts = []
+    for _, stacked, mask in padded_batches(ids, equal_batches(range(len(ids)), _BATCH), tokenizer.pad_id):
+        (pooled,) = network.pool(torch.from_numpy(stacked), torch.from_numpy(mask))
+        parts.append(((pooled - network.centre) / network.spread).numpy())
+    return np.concatenate(parts)
 
 
 def _scores(folder: Path, manifest: Manifest, texts: Sequence[str]) -> list[Scores]:
@@ -278,8 +279,10 @@ def _scores(folder: Path, manifest: Manifest, texts: Sequence[str]) -> list[Scor
     for path in (folder / name for name in ONNX_FILES.values() if (folder / name).is_file()):
         backend = OnnxBackend(path, threads=1)
         parts = [
-            backend.run(*pad(read.ids[start : start + _BATCH], tokenizer.pad_id))
-            for start in range(0, len(read.ids), _BATCH)
+            backend.run(stacked, mask)
+            for _, stacked, mask in padded_batches(
+                read.ids, equal_batches(range(len(read.ids)), _BATCH), tokenizer.pad_id
+            )
         ]
         forward = merge_windows(ForwardPass(*(np.concatenate(part) for part in zip(*parts, strict=True))), read.windows)
         deep = Logits(forward.narratives[:, :count], forward.stances)

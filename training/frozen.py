@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from narratrace.model.batching import padded_batches, token_batches
 from narratrace.model.errors import SettingsError
-from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.model.tokenizer import PostTokenizer
 
 STATES = "lower_states.bin"
 """File of the vectors, half precision, one after another."""
@@ -104,11 +105,8 @@ def compute_states(
     starts = np.concatenate([[0], ends])
     hidden = encoder.config.hidden_size
     vectors = np.memmap(folder / STATES, dtype=np.float16, mode="w+", shape=(int(ends[-1]), hidden))
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     done = 0
-    while done < len(order):
-        rows = order[done : done + max(1, _BATCH_TOKENS // len(ids[order[done]]))]
-        stacked, mask = pad([ids[row] for row in rows], tokenizer.pad_id)
+    for rows, stacked, mask in padded_batches(ids, token_batches(ids, _BATCH_TOKENS), tokenizer.pad_id):
         with torch.autocast("cpu", torch.bfloat16):
             output = lower(input_ids=torch.from_numpy(stacked), attention_mask=torch.from_numpy(mask))
         states = output.last_hidden_state.float().numpy()
@@ -116,7 +114,7 @@ def compute_states(
             vectors[starts[row] : starts[row + 1]] = state[: len(ids[row])]
         done += len(rows)
         if on_step:
-            on_step(done, len(order))
+            on_step(done, len(ids))
     vectors.flush()
     record = {
         "hidden": hidden,

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from narratrace.model.batching import by_length, padded_batches
 from narratrace.model.errors import SettingsError
 from narratrace.model.network import Network
-from narratrace.model.tokenizer import pad
 from narratrace.training.contrast import WARMUP, contrast, draw_pairs
 from narratrace.training.messages import Messages
 from narratrace.training.settings import EncoderSettings
@@ -136,10 +136,10 @@ def _steps(
 
 def _run(network: Network, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Logits and embeddings of some texts."""
-    order = np.argsort([len(each) for each in ids], kind="stable")
+    order = by_length(ids)
+    parts = np.array_split(order, min(_CHUNKS, len(ids)))
     said, embeddings = [], []
-    for rows in np.array_split(order, min(_CHUNKS, len(ids))):
-        stacked, mask = pad([ids[row] for row in rows], network.encoder.config.pad_token_id)
+    for _, stacked, mask in padded_batches(ids, parts, network.encoder.config.pad_token_id):
         with torch.autocast("cpu", torch.bfloat16):
             output = network(torch.from_numpy(stacked), torch.from_numpy(mask))
         said.append(torch.cat([output.narratives, output.stances], dim=-1).float())

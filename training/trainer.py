@@ -19,12 +19,13 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
+from narratrace.model.batching import by_length, equal_batches, padded_batches
 from narratrace.model.errors import StoppedError
 from narratrace.model.network import Network, load_encoder
 from narratrace.model.scores import Logits
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
-from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.augmentation import Augmentation
 from narratrace.training.averaging import WeightAverage
 from narratrace.training.batches import EpochSampler, Examples, StatesCollator, TextCollator
@@ -191,13 +192,10 @@ def fine_tune(
 def infer(network: Network, tokenizer: PostTokenizer, texts: Sequence[str], batch_size: int = 32) -> Logits:
     """Logits of normalised posts, on the device that the network is on."""
     ids = tokenizer.encode(texts)
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     narratives = np.zeros((len(ids), network.narratives.out_features), dtype=np.float32)
     stances = np.zeros((len(ids), network.stances.out_features), dtype=np.float32)
     device = network.centre.device
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        stacked, mask = pad([ids[row] for row in rows], tokenizer.pad_id)
+    for rows, stacked, mask in padded_batches(ids, equal_batches(by_length(ids), batch_size), tokenizer.pad_id):
         output = network(torch.from_numpy(stacked).to(device), torch.from_numpy(mask).to(device))
         narratives[rows] = output.narratives.float().cpu().numpy()
         stances[rows] = output.stances.float().cpu().numpy()
@@ -205,10 +203,9 @@ def infer(network: Network, tokenizer: PostTokenizer, texts: Sequence[str], batc
 
 
 def _batches(tokenizer: PostTokenizer, texts: Sequence[str], size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, len(texts), size):
-        part = texts[start : start + size]
-        ids, mask = pad(tokenizer.encode(part), tokenizer.pad_id)
-        yield torch.from_numpy(ids), torch.from_numpy(mask)
+    ids = tokenizer.encode(texts)
+    for _, stacked, mask in padded_batches(ids, equal_batches(range(len(ids)), size), tokenizer.pad_id):
+        yield torch.from_numpy(stacked), torch.from_numpy(mask)
 
 
 def _whole(network: Network, encoder: PreTrainedModel) -> Network:

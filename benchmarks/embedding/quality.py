@@ -118,17 +118,16 @@ def embed_with_base(base: Path, texts: Sequence[str]) -> Vectors:
     """Pooled vectors of a base encoder, scaled to unit length."""
     import torch
 
+    from narratrace.model.batching import by_length, equal_batches, padded_batches
     from narratrace.model.network import load_encoder
-    from narratrace.model.tokenizer import PostTokenizer, pad
+    from narratrace.model.tokenizer import PostTokenizer
 
     tokenizer = PostTokenizer(base / "tokenizer.json", 192)
     encoder = load_encoder(base).eval()
     ids = tokenizer.encode([normalise(text).text for text in texts])
     vectors: Vectors = np.zeros((len(ids), encoder.config.hidden_size), dtype=np.float32)
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-    for start in range(0, len(order), 32):
-        rows = order[start : start + 32]
-        stacked, mask = (torch.from_numpy(part) for part in pad([ids[row] for row in rows], tokenizer.pad_id))
+    for rows, *padded in padded_batches(ids, equal_batches(by_length(ids), 32), tokenizer.pad_id):
+        stacked, mask = (torch.from_numpy(part) for part in padded)
         with torch.inference_mode():
             states = encoder(input_ids=stacked, attention_mask=mask).last_hidden_state
         vectors[rows] = ((states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)).numpy()

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.model.backends.onnx_backend import OnnxBackend
+from narratrace.model.batching import by_length, equal_batches, padded_batches
 from narratrace.model.export import export_onnx
 from narratrace.model.network import Network, load_encoder
 from narratrace.model.quantise import quantise
 from narratrace.model.taxonomy import STANCES
 from narratrace.model.text import normalise
-from narratrace.model.tokenizer import PostTokenizer, pad
+from narratrace.model.tokenizer import PostTokenizer
 
 _AT_ONCE = 16
 
@@ -40,15 +41,16 @@ def embed_frozen(
     """
     tokenizer = PostTokenizer(base / "tokenizer.json", max_tokens)
     ids = tokenizer.encode([normalise(text).text for text in texts])
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    order = by_length(ids)
     with tempfile.TemporaryDirectory() as scratch:
         full, int8 = Path(scratch) / "full.onnx", Path(scratch) / "int8.onnx"
         export_onnx(Network(load_encoder(base), 1, len(STANCES)), full)
         quantise(full, int8)
         backend = OnnxBackend(int8)
         parts = []
-        for start in range(0, len(order), _AT_ONCE):
-            rows = order[start : start + _AT_ONCE]
-            parts.append(backend.run(*pad([ids[row] for row in rows], tokenizer.pad_id)).embeddings)
-            on_progress(min(start + _AT_ONCE, len(order)), len(order))
+        done = 0
+        for rows, stacked, mask in padded_batches(ids, equal_batches(order, _AT_ONCE), tokenizer.pad_id):
+            parts.append(backend.run(stacked, mask).embeddings)
+            done += len(rows)
+            on_progress(done, len(order))
     return np.concatenate(parts)[np.argsort(order)]
