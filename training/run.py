@@ -110,7 +110,7 @@ def train(
     train_all(settings, posts, out, jobs, on_progress)
     write_curves(out / LOGS, out / "training.html")
 
-    held_out = _held_out_logits(out, posts, folds, taxonomy, settings)
+    held_out = held_out_logits(out, posts, folds, taxonomy, settings)
     decision = fit_decision(*held_out, posts.measured, taxonomy, settings.data.languages, settings.thresholds)
 
     shipped = out / FINAL
@@ -207,10 +207,31 @@ def train(
     return artefact, metrics
 
 
-def _held_out_logits(
+def held_out_logits(
     out: Path, posts: RunPosts, folds: NDArray[np.int64], taxonomy: Taxonomy, settings: TrainingSettings
 ) -> tuple[Logits, Logits]:
-    """Logits of each measured post by the encoder and the wide part that did not learn from its fold."""
+    """Logits of each measured post by the encoder and the wide part that did not learn from its fold.
+
+    The encoder's are read from the folds' trainings; the wide part is fitted here, once for each fold.
+
+    Parameters
+    ----------
+    out
+        Folder of a run whose trainings are done.
+    posts
+        The run's posts.
+    folds
+        Their folds, as :func:`~narratrace.training.run_posts.deal` gives them.
+    taxonomy
+        The narratives.
+    settings
+        The run's settings.
+
+    Returns
+    -------
+    tuple
+        Of the encoder and of the wide part, one row for each of ``posts.measured``.
+    """
     measured = folds[: len(posts.measured)]
     shapes = [(len(measured), len(taxonomy.narratives)), (len(measured), len(STANCES))]
     deep, wide = (Logits(*(np.zeros(shape, dtype=np.float32) for shape in shapes)) for _ in range(2))

@@ -28,7 +28,7 @@ from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.calibration import fit_calibration, fit_stance_calibration
 from narratrace.training.folds import related_groups
 from narratrace.training.metrics import Answers, Truth, measure
-from narratrace.training.run import _held_out_logits
+from narratrace.training.run import held_out_logits
 from narratrace.training.run_posts import deal, read_posts
 from narratrace.training.settings import TrainingSettings
 from narratrace.training.thresholds import best_f1_thresholds, choose_thresholds
@@ -110,7 +110,7 @@ def main() -> None:
     settings = load_settings(TrainingSettings, run / "settings.yaml")
     taxonomy = Taxonomy.load(settings.taxonomy)
     posts = read_posts(settings, taxonomy)
-    deep, wide = _held_out_logits(run, posts, deal(posts, settings), taxonomy, settings)
+    deep, wide = held_out_logits(run, posts, deal(posts, settings), taxonomy, settings)
     truth, groups = Truth.of(posts.measured, taxonomy), related_groups(posts.measured)
     table = Table(title=f"{run}: {len(groups)} held-out posts", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in ("", "log loss", "squared error", "calibration error", "average precision"):
