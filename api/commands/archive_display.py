@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from rich.console import Console
 
-    from narratrace.inference.archives.archive import Archive
+    from narratrace.inference.archives.archive import Archive, PostBatch
 
 
 def show_archive(archive: Archive, console: Console) -> None:
@@ -28,9 +30,26 @@ def show_archive(archive: Archive, console: Console) -> None:
         console.print(escape(sentence), soft_wrap=True)
 
 
-def show_left_out(archive: Archive, rejects: Mapping[str, int], console: Console) -> None:
-    """Print the files of an archive that were skipped, and how many rows were rejected for which reason."""
+@contextmanager
+def reading(
+    archive: Archive, console: Console, batch_size: int, limit: int | None = None
+) -> Iterator[Iterator[PostBatch]]:
+    """Read an archive, and at the end print which files were skipped and how many rows were rejected for what.
+
+    Yields
+    ------
+    iterator of PostBatch
+        What :meth:`~narratrace.inference.archives.archive.Archive.read` gives; whoever has enough may leave early.
+    """
     from narratrace.inference.archives.faults import say_faults
 
+    rejects: Counter[str] = Counter()
+
+    def read() -> Iterator[PostBatch]:
+        for batch in archive.read(batch_size, limit):
+            rejects.update(reject.reason for reject in batch.rejects)
+            yield batch
+
+    yield read()
     for sentence in [*archive.skipped, *say_faults(rejects, {})]:
         console.print(sentence, markup=False, soft_wrap=True)

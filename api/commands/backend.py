@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated
 
 import typer
@@ -37,7 +36,7 @@ def check(
     from rich.console import Console
     from rich.table import Table
 
-    from narratrace.commands.archive_display import show_left_out
+    from narratrace.commands.archive_display import reading
     from narratrace.inference.archives.archive import Archive
     from narratrace.model.artefact import Artefact
     from narratrace.model.errors import InputError, MissingExtraError
@@ -49,12 +48,8 @@ def check(
 
     opened = Artefact.open(artefact)
     archive = Archive.open(posts)
-    texts: list[str] = []
-    rejects: Counter[str] = Counter()
-    for batch in archive.read(limit, limit):
-        texts += batch.posts["text"].to_pylist()
-        rejects.update(reject.reason for reject in batch.rejects)
-    show_left_out(archive, rejects, Console(stderr=True, highlight=False))
+    with reading(archive, Console(stderr=True, highlight=False), limit, limit) as batches:
+        texts = [text for batch in batches for text in batch.posts["text"].to_pylist()]
     if not texts:
         raise InputError(f"There is no post in {', '.join(posts)}.")
     found = compare_backends(opened, texts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated
 
 import typer
@@ -62,7 +61,7 @@ def benchmark(
     from rich.markup import escape
     from rich.table import Table
 
-    from narratrace.commands.archive_display import show_left_out
+    from narratrace.commands.archive_display import reading
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.scoring import count_cores
     from narratrace.inference.speed import measure
@@ -73,13 +72,11 @@ def benchmark(
     distinct: dict[str, None] = {}
     if posts:
         archive = Archive.open(posts)
-        rejects: Counter[str] = Counter()
-        for batch in archive.read(limit):
-            rejects.update(reject.reason for reject in batch.rejects)
-            distinct |= dict.fromkeys(batch.posts["text"].to_pylist())
-            if len(distinct) >= limit:
-                break
-        show_left_out(archive, rejects, Console(stderr=True, highlight=False))
+        with reading(archive, Console(stderr=True, highlight=False), limit) as batches:
+            for batch in batches:
+                distinct |= dict.fromkeys(batch.posts["text"].to_pylist())
+                if len(distinct) >= limit:
+                    break
     else:
         examples = (narrative.examples for narrative in opened.taxonomy.narratives)
         distinct = dict.fromkeys(text for example in examples for texts in example.values() for text in texts)

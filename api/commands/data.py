@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -174,23 +173,20 @@ def hydrate(
     """
     from rich.console import Console
 
-    from narratrace.commands.archive_display import show_left_out
+    from narratrace.commands.archive_display import reading
     from narratrace.inference.archives.archive import Archive
     from narratrace.inference.archives.mapping import parse_mapping
     from narratrace.training.hydrating import hydrate as run
 
     archive = Archive.open(posts, parse_mapping(maps or ()))
     console = Console(stderr=True, highlight=False)
-    rejects: Counter[str] = Counter()
-
-    def read() -> Iterator[tuple[str, str | None]]:
-        for batch in archive.read(batch_size=4096):
-            rejects.update(reject.reason for reject in batch.rejects)
-            yield from zip(*(batch.posts[name].to_pylist() for name in ("text", "account_id")), strict=True)
-
-    with console.status("Looking for the posts"):
-        found = run(labels, read(), out)
-    show_left_out(archive, rejects, console)
+    with reading(archive, console, 4096) as batches, console.status("Looking for the posts"):
+        rows = (
+            row
+            for batch in batches
+            for row in zip(*(batch.posts[name].to_pylist() for name in ("text", "account_id")), strict=True)
+        )
+        found = run(labels, rows, out)
     where = f" and are in {out}" if found.found else ", so nothing is written"
     console.print(f"{found.found:,} labels found their post{where}; {found.missing:,} did not.", markup=False)
     if not found.found:
