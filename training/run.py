@@ -125,14 +125,13 @@ def train(
     wide = fit_wide(posts.learnt, taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
-    held = [normalise(post.text).text for post in posts.measured]
     shipped = add_embedder(
         network,
         tokenizer,
         settings,
         shipped,
         out / EMBEDDING,
-        held,
+        posts.measured_texts,
         threads=jobs * settings.threads,
         on_progress=on_progress,
     )
@@ -238,7 +237,7 @@ def held_out_logits(
     for fold in range(settings.thresholds.folds):
         rows = np.flatnonzero(measured == fold)
         learnt = [post for post, other in zip(posts.learnt, folds, strict=True) if other != fold]
-        texts = [normalise(posts.measured[row].text).text for row in rows]
+        texts = [posts.measured_texts[row] for row in rows]
         with np.load(out / fold_name(fold) / LOGITS) as saved:
             found = Logits(saved["narratives"], saved["stances"])
         for into, logits in ((deep, found), (wide, fit_wide(learnt, taxonomy, settings.wide).run(texts))):

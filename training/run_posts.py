@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.model.errors import InputError, SettingsError
 from narratrace.model.taxonomy import Taxonomy
+from narratrace.model.text import normalise
 from narratrace.training.folds import assign_folds, related_groups, split
 from narratrace.training.labelled import LabelledPost, read_labelled
 from narratrace.training.settings import TrainingSettings
@@ -29,6 +31,11 @@ class RunPosts:
     def learnt(self) -> list[LabelledPost]:
         """All posts to learn from, measured ones first."""
         return [*self.measured, *self.synthetic]
+
+    @cached_property
+    def measured_texts(self) -> list[str]:
+        """Normalised texts of the measured posts."""
+        return [normalise(post.text).text for post in self.measured]
 
 
 def read_posts(settings: TrainingSettings, taxonomy: Taxonomy) -> RunPosts:
