@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from narratrace.model.artefact import Manifest, PromisedThresholds
+from narratrace.model.artefact import Manifest, PromisedThresholds, ThresholdSet
 from narratrace.model.taxonomy import STANCE_NAMES, Taxonomy
 from narratrace.training.metrics import CONFIDENCE, HEADLINES, NOT_ADVANCING, SUPPORT, headline, shown
 
@@ -32,7 +32,15 @@ _NETWORKS = {
 """Where the network that ships comes from, by how it was asked for."""
 
 
-def render_card(manifest: Manifest, taxonomy: Taxonomy, sets: Mapping[str, Figures], **more: Any) -> str:
+def render_card(
+    manifest: Manifest,
+    taxonomy: Taxonomy,
+    sets: Mapping[str, Figures],
+    *,
+    thresholds: ThresholdSet = "f1",
+    leakage: Mapping[str, Figures] | None = None,
+    environment: Mapping[str, Any] | None = None,
+) -> str:
     """Render the card of an artefact.
 
     Parameters
@@ -45,8 +53,13 @@ def render_card(manifest: Manifest, taxonomy: Taxonomy, sets: Mapping[str, Figur
         For each set of posts ``rows``, what :func:`~narratrace.training.metrics.measure` gave of the artefact and,
         after it, of baselines; ``languages``, the artefact's by language; and if there are any ``flips`` by change,
         and ``tied``, the number of posts with a related post among those that were learnt from.
-    **more
-        If there are any, ``thresholds``, ``leakage`` and ``environment`` of an evaluation.
+    thresholds
+        Those that labels were measured at.
+    leakage
+        Figures of a baseline with related posts kept together and apart, by what to call each; None leaves them out.
+    environment
+        What was measured on, as :func:`~narratrace.training.environment.describe_environment` says it; None leaves it
+        out.
     """
     own = {name: next(iter(figures["rows"].values())) for name, figures in sets.items()}
     parts = [
@@ -55,7 +68,7 @@ def render_card(manifest: Manifest, taxonomy: Taxonomy, sets: Mapping[str, Figur
         "## Made from",
         *_made_from(manifest),
         "## Measured",
-        *_measured(more.get("thresholds", "f1"), sets),
+        *_measured(thresholds, sets),
         "### By language",
         "Posts, macro F1 (a dash: no narrative has enough positives), stance accuracy, and false flags on posts of "
         "each other stance.",
@@ -65,10 +78,10 @@ def render_card(manifest: Manifest, taxonomy: Taxonomy, sets: Mapping[str, Figur
         _by_narrative(manifest.narratives, own),
         *_thresholds(manifest),
         *_flips(sets),
-        *_leakage(more.get("leakage")),
+        *_leakage(leakage),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(manifest, sets, own)),
-        *_hardware(more.get("environment")),
+        *_hardware(environment),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -100,7 +113,7 @@ def _made_from(manifest: Manifest) -> Iterator[str]:
     yield "\n".join(f"- {fact}" for fact in facts)
 
 
-def _measured(thresholds: str, sets: Mapping[str, Figures]) -> Iterator[str]:
+def _measured(thresholds: ThresholdSet, sets: Mapping[str, Figures]) -> Iterator[str]:
     yield (
         f"At the thresholds `{thresholds}`. No figure is on posts that a threshold was chosen on, except those of the "
         f"cross-validation. Macro averages are over narratives with at least {SUPPORT} positives. A false flag is any "

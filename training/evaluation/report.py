@@ -25,8 +25,14 @@ def write_evaluation(found: Evaluation, artefact: Artefact, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     figures = found.figures
     (out / FIGURES).write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    more = {name: figures[name] for name in ("thresholds", "leakage", "environment")}
-    card = render_card(artefact.manifest, artefact.taxonomy, figures["sets"], **more)
+    card = render_card(
+        artefact.manifest,
+        artefact.taxonomy,
+        figures["sets"],
+        thresholds=figures["thresholds"],
+        leakage=figures["leakage"],
+        environment=figures["environment"],
+    )
     (out / CARD).write_text(card, encoding="utf-8")
     write_page(
         out / REPORT,
