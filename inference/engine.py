@@ -7,7 +7,7 @@ files, and yields what it did, step by step. An engine decides where each unit i
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from narratrace.model.errors import SettingsError
 
@@ -23,6 +23,9 @@ class Work(Protocol):
 
     Doing a unit again gives the same files, byte for byte. One of many steps may leave out those whose files are there.
     """
+
+    runs_network: ClassVar[bool]
+    """Whether a GPU would help it."""
 
     def __call__(self, unit: str) -> Iterable[tuple[str, Said]]:
         """Carry a unit out; yield the name of each step as it is finished, with what is to be known of it."""
@@ -54,8 +57,10 @@ def open_engine(name: str, *, cpus: int = 1, gpu: bool = False) -> Iterator[Engi
     ----------
     name
         ``native``; ``ray`` for the Ray cluster that this machine belongs to, or ``ray://HOST:PORT``.
-    cpus, gpu
+    cpus
         What each unit takes of a cluster.
+    gpu
+        Whether units that run the network take a GPU of it each, if it has any.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class RayEngine:
     cpus
         CPUs that each unit takes.
     gpu
-        Whether each unit takes a GPU as well, if the cluster has any.
+        Whether units of works that run the network take a GPU as well, if the cluster has any.
 
     Raises
     ------
@@ -54,12 +54,12 @@ class RayEngine:
             raise InputError(
                 f"No Ray cluster answers at '{address}': start one with 'ray start --head', or check the address."
             ) from error
-        gpus = 1 if gpu and ray.cluster_resources().get("GPU", 0) else 0
+        self._gpus = 1 if gpu and ray.cluster_resources().get("GPU", 0) else 0
         # Ray's client server does not pass on steps one by one.
         self._streams = "://" not in address
         task = _carry_out if self._streams else _carry_out_whole
         returns: Any = "streaming" if self._streams else 1
-        self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, num_returns=returns)(task)
+        self._task = ray.remote(num_cpus=cpus, max_retries=RETRIES, num_returns=returns)(task)
 
     def __enter__(self) -> Self:
         """Give the engine, to be closed at the end."""
@@ -80,7 +80,11 @@ class RayEngine:
         ray = self._ray
         carried, here, ours = ray.put(work), str(Path.cwd()), version("narratrace")
         kind = type(work).__name__
-        left = {self._task.options(name=f"{kind} {unit}").remote(carried, unit, here, ours): unit for unit in units}
+        gpus = self._gpus if work.runs_network else 0
+        left = {
+            self._task.options(name=f"{kind} {unit}", num_gpus=gpus).remote(carried, unit, here, ours): unit
+            for unit in units
+        }
         while left:
             [ready], _ = ray.wait(list(left), num_returns=1, fetch_local=False)
             try:

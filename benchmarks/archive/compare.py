@@ -1,6 +1,6 @@
 """Compare `narratrace score` with what a user would otherwise write, file to file, in one run.
 
-Usage: python benchmarks/archive/compare.py POSTS [--posts 1000] [--only NAME ...]
+Usage: python benchmarks/archive/compare.py POSTS [--posts 1000] [--only NAME ...] [--sample 5000]
 
 POSTS is what `narratrace score` reads (20,000 distinct posts, or an archive that repeats itself). All have the same
 encoder and heads, read the same Parquet file and write a file of scores:
@@ -12,7 +12,8 @@ encoder and heads, read the same Parquet file and write a file of scores:
 - limit: the int8 session alone, on the distinct texts, tokenised and packed beforehand, a batch on each core
 
 Each runs in a process of its own. CPU seconds are those of the process and its threads: on a machine that does other
-work they are the fairer figure.
+work they are the fairer figure. On a long archive the first three, which cost the same for every row, may read a random
+sample: what it took beyond a run of one batch, which is loading, is multiplied.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -152,6 +154,7 @@ def limit(source: Path, out: Path) -> None:
 
 
 RUNS = {run.__name__: run for run in (pipeline, onnx, loop, narratrace, limit)}
+ROW_BY_ROW = {"pipeline", "onnx", "loop"}
 
 
 def measure(name: str, source: Path, folder: Path) -> dict[str, float]:
@@ -165,6 +168,17 @@ def measure(name: str, source: Path, folder: Path) -> dict[str, float]:
     return found | (json.loads(done.stdout) if name == "limit" else {})
 
 
+def measure_sample(name: str, texts: list[str], sample: int, folder: Path) -> dict[str, float]:
+    """What all texts would take, from a sample of them."""
+    drawn = random.Random(0).sample(texts, sample)
+    found = []
+    for part in (drawn[:BATCH], drawn):
+        pq.write_table(pa.table({"text": part}), folder / "sample.parquet")
+        found.append(measure(name, folder / "sample.parquet", folder))
+    loading, whole = found
+    return {unit: loading[unit] + (whole[unit] - loading[unit]) * len(texts) / sample for unit in whole}
+
+
 def texts_of(inputs: list[str], limit: int) -> Iterator[str]:
     for batch in Archive.open(inputs).read(1024, limit):
         yield from batch.posts["text"].to_pylist()
@@ -175,6 +189,7 @@ def main() -> None:
     parser.add_argument("inputs", nargs="+", metavar="POSTS")
     parser.add_argument("--posts", type=int, default=1000)
     parser.add_argument("--only", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--sample", type=int, help=f"rows of which {', '.join(sorted(ROW_BY_ROW))} are timed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -186,7 +201,12 @@ def main() -> None:
 
             os.environ["FULL_PRECISION_GRAPH"] = str(folder / "graph.onnx")
             export_onnx(load_network(Artefact.open().path), folder / "graph.onnx")
-        found = {run: measure(run, folder / "posts.parquet", folder) for run in given.only}
+        found = {
+            run: measure_sample(run, texts, given.sample, folder)
+            if given.sample and run in ROW_BY_ROW
+            else measure(run, folder / "posts.parquet", folder)
+            for run in given.only
+        }
     print(f"{len(texts):,} posts, {len(set(texts)):,} distinct, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print("              seconds   CPU s   posts per CPU s   narratrace is faster (seconds, CPU)")
     ours = found.get("narratrace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,8 @@ class ScoreTexts:
     Each window leaves ``scores/<window>.arrow``, and the unit in their place ``scores/<partition>.arrow``: keys, in
     their order, and scores.
     """
+
+    runs_network: ClassVar[bool] = True
 
     folder: Path
     classifier: BatchClassifier

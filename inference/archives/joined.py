@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,8 @@ class JoinScores:
 
     Each leaves ``scored/<shard>.<format>``: its posts with their scores, in the order of the archive; and its tally.
     """
+
+    runs_network: ClassVar[bool] = False
 
     folder: Path
     partitions: int

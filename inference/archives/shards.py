@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +66,8 @@ class ReadPosts:
     Each shard leaves ``posts/<shard>.arrow`` (the posts with the keys of their texts), ``texts/<shard>.arrow`` (its
     distinct texts, with one record batch for each partition) and ``rejects/<shard>.jsonl``.
     """
+
+    runs_network: ClassVar[bool] = False
 
     folder: Path
     groups: tuple[tuple[MappedSource, ...], ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -56,6 +56,8 @@ class SpreadEmbed:
 @dataclass(frozen=True)
 class EmbedTexts:
     """The work of embedding: a unit is ``texts/<unit>.arrow`` of a folder; it leaves ``vectors/<unit>.arrow`` there."""
+
+    runs_network: ClassVar[bool] = True
 
     folder: Path
     embed: Embed

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +106,8 @@ class SketchNodes:
     Each leaves ``sketches/<unit>.arrow``, and ``keys/<unit>.arrow`` with one record batch for each partition.
     """
 
+    runs_network: ClassVar[bool] = False
+
     folder: Path
     unit: int
     partitions: int
@@ -130,6 +132,8 @@ class SketchNodes:
 class PairNodes:
     """The work of pairing: a unit is a partition of the keys; it leaves ``pairs/<unit>.arrow``, the likely pairs."""
 
+    runs_network: ClassVar[bool] = False
+
     folder: Path
     unit: int
 
@@ -153,6 +157,8 @@ class PairNodes:
 @dataclass(frozen=True)
 class VerifyPairs:
     """The work of verifying: a unit is ``asked/<unit>.arrow`` of a folder; it leaves ``found/<unit>.arrow`` there."""
+
+    runs_network: ClassVar[bool] = False
 
     folder: Path
     name: str

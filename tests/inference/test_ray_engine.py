@@ -67,7 +67,7 @@ def kill_one(title: str) -> Iterator[list[int]]:
 
 @pytest.fixture(scope="module")
 def two_nodes() -> Iterator[str]:
-    """A cluster of two nodes with a CPU each; its address."""
+    """A cluster of two nodes with a CPU each, one of which says that it has a GPU; its address."""
     from ray.cluster_utils import Cluster
 
     # Ray gives its workers the lowest priority: on a busy machine they would never get a turn.
@@ -82,10 +82,10 @@ def two_nodes() -> Iterator[str]:
             patch.setenv(name, value)
         cluster = Cluster()
         try:
-            for _ in range(2):
+            for gpus in range(2):
                 for left in (2, 1, 0):  # on a busy machine a node may miss Ray's own deadline of 30 seconds
                     try:
-                        cluster.add_node(num_cpus=1, object_store_memory=2**27, **without)
+                        cluster.add_node(num_cpus=1, num_gpus=gpus, object_store_memory=2**27, **without)
                         break
                     except Exception:
                         if not left:
@@ -141,6 +141,24 @@ def test_a_cluster_finds_what_one_machine_finds(
         assert len(pq.read_table(tmp_path / here / names[0])) > 5
         rejects = [json.loads(line)["reason"] for line in (tmp_path / there / "rejects.jsonl").open(encoding="utf-8")]
         assert len(rejects) == 3
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(("asked", "runs_network", "taken"), [(True, True, 1), (True, False, 0), (False, True, 0)])
+def test_units_that_run_the_network_take_a_gpu(two_nodes: str, asked: bool, runs_network: bool, taken: int) -> None:
+    class CountGpus:
+        """What a unit was given; local, so that workers get it by value."""
+
+        def __call__(self, unit: str) -> Iterator[tuple[str, dict[str, int]]]:
+            import ray
+
+            yield unit, {"gpus": len(ray.get_gpu_ids())}
+
+    CountGpus.runs_network = runs_network
+    with open_engine("ray", gpu=asked) as engine:
+        said = dict(engine.run(CountGpus(), ["0", "1"]))
+
+    assert said == {"0": {"gpus": taken}, "1": {"gpus": taken}}
 
 
 def test_an_engine_that_is_none() -> None:
