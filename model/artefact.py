@@ -127,6 +127,19 @@ class PromisedThresholds(StrictModel):
         promise = self.narratives[narrative].get(language)
         return promise.threshold if promise else None
 
+    def raised(self, by: float) -> PromisedThresholds:
+        """The same with every threshold raised, to at most 1."""
+        narratives = {
+            narrative: {
+                language: one
+                if one.threshold is None
+                else one.model_copy(update={"threshold": min(1.0, round(one.threshold + by, 6))})
+                for language, one in languages.items()
+            }
+            for narrative, languages in self.narratives.items()
+        }
+        return self.model_copy(update={"narratives": narratives})
+
 
 class LearntFrom(StrictModel):
     """The posts that an artefact learnt from, for its card."""
@@ -145,6 +158,9 @@ class LearntFrom(StrictModel):
         ge=0,
         description="Upper layers that learnt on with the sentence embedding, after calibration and thresholds were "
         "fitted; labels were held meanwhile.",
+    )
+    raised_by: float = Field(
+        default=0.0, ge=0, lt=1, description="By how much all thresholds were raised after they were chosen."
     )
 
 

@@ -96,6 +96,11 @@ def _made_from(manifest: Manifest) -> Iterator[str]:
         ]
         if learnt.final:
             facts.append(f"Network: {_NETWORKS[learnt.final]}.")
+        if learnt.raised_by:
+            facts.append(
+                f"All thresholds were raised by {learnt.raised_by:g} after they were chosen, for a network that is "
+                "surer than those that they were chosen for. No promise was tested at the raised ones."
+            )
         if learnt.layers_after:
             facts.append(
                 f"Its {learnt.layers_after} upper layers learnt on with the sentence embedding, labels held; "
@@ -115,10 +120,10 @@ def _made_from(manifest: Manifest) -> Iterator[str]:
 
 def _measured(thresholds: ThresholdSet, sets: Mapping[str, Figures]) -> Iterator[str]:
     yield (
-        f"At the thresholds `{thresholds}`. No figure is on posts that a threshold was chosen on, except those of the "
-        f"cross-validation. Macro averages are over narratives with at least {SUPPORT} positives. A false flag is any "
-        f"label on a post that advances nothing. In brackets: {CONFIDENCE:.0%} bootstrap intervals over groups of "
-        "related posts."
+        f"At the thresholds `{thresholds}`. Only the cross-validation is on posts that thresholds were chosen on; "
+        "settings may have been chosen by the other figures. Macro averages are over narratives with at least "
+        f"{SUPPORT} positives. A false flag is any label on a post that advances nothing. In brackets: "
+        f"{CONFIDENCE:.0%} bootstrap intervals over groups of related posts."
     )
     for name, figures in sets.items():
         rows = figures["rows"]

@@ -44,6 +44,10 @@ class Decision(NamedTuple):
         """Calibrated scores of the logits of posts."""
         return calibrate(deep, wide, self.calibration, self.stance_calibration)
 
+    def raised(self, by: float) -> Decision:
+        """The same with all thresholds raised, but for the gate."""
+        return self._replace(thresholds=self.thresholds.raised(by), promised=self.promised.raised(by))
+
     def of_f1(self, narratives: Sequence[str]) -> dict[str, Threshold]:
         """The thresholds of the best F1, by narrative id."""
         chosen = self.thresholds.narratives.tolist()

@@ -119,7 +119,7 @@ def train(
         shipped = out / SOUP
         save_network(network, settings.base, shipped, settings.max_tokens)
     # What is measured on the folds' networks keeps the thresholds that were chosen for them.
-    raised = decision._replace(thresholds=decision.thresholds.raised(settings.thresholds.raise_by))
+    raised = decision.raised(settings.thresholds.raise_by)
     # The encoder as it was saved, in half precision, is what is measured and exported.
     network = load_network(shipped)
     wide = fit_wide(posts.learnt, taxonomy, settings.wide)
@@ -177,13 +177,14 @@ def train(
             folds=settings.thresholds.folds,
             final=settings.final,
             layers_after=settings.embedding.encoder.layers if settings.embedding and settings.embedding.encoder else 0,
+            raised_by=settings.thresholds.raise_by,
         ),
         "averaged_with": AveragedWith(id=earlier.id, share=soup.share) if soup and earlier else None,
         "calibration": dict(zip(taxonomy.narrative_ids, decision.calibration, strict=True)),
         "stance_calibration": decision.stance_calibration,
         "advances": decision.thresholds.advances,
         "thresholds": raised.of_f1(taxonomy.narrative_ids),
-        "promised": decision.promised,
+        "promised": raised.promised,
         "default_thresholds": settings.thresholds.default,
         "metrics": metrics,
     }

@@ -240,8 +240,8 @@ class ThresholdSettings(Settings):
         default=0.0,
         ge=0,
         lt=1,
-        description="Added to the thresholds of the best F1 after they are chosen: the mean of several networks is "
-        "surer of its labels than each of them, for which they were chosen.",
+        description="Added to all thresholds after they are chosen: the mean of several networks is surer of its "
+        "labels than each of them, for which they were chosen.",
     )
     false_flags: dict[Literal["R", "C", "N"], float] = Field(
         description="Greatest share of held-out posts of each stance that may get a label; labels then ask for a "

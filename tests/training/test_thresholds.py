@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from narratrace.model.artefact import Promise, PromisedThresholds
 from narratrace.model.scores import Scores
 from narratrace.training.thresholds import GATES, GRID, Thresholds, best_f1_thresholds, choose_thresholds
 
@@ -97,6 +98,14 @@ def test_raised_thresholds_flag_less_and_stay_below_one() -> None:
     assert after.advances == 0.5
     assert after.narratives.tolist() == [0.35, 0.95]
     assert before.raised(0).narratives.tolist() == before.narratives.tolist()
+
+
+def test_raised_promises_ask_for_more_and_stay_below_one() -> None:
+    held = [Promise(threshold=each, groups=9, precision=0.95) for each in (0.3, 0.98, None)]
+    before = PromisedThresholds(precision=0.9, confidence=0.9, narratives={"a": dict(zip("xyz", held, strict=True))})
+    after = before.raised(0.05)
+    assert [after.of("a", language) for language in "xyz"] == [0.35, 1.0, None]
+    assert before.raised(0) == before
 
 
 def test_what_is_not_known_does_not_count() -> None:
