@@ -53,6 +53,15 @@ def test_rewritten_and_translated_posts_join_and_topics_do_not() -> None:
     assert grouper.why(0, 6).stage is None
 
 
+def test_chinese_full_of_numbers_is_no_translation_of_chinese() -> None:
+    regions = ["武汉16902例4.03%", "孝感2541例2.85%", "黄冈2252例1.76%", "随州1049例0.95%", "荆州1045例1.44%"]
+    numbers = "全省新冠肺炎病例29631例，其中" + "，".join(regions)
+    other = "北京昨天新增报告一例境外输入病例，为美国输入病例，累计报告境外输入确诊病例六十五例。"
+    vectors = np.array([[1, 0], [0.95, np.sqrt(1 - 0.95**2)]], dtype=np.float32)
+    grouper = CopypastaGrouper(SETTINGS).fit([numbers, other], vectors)
+    assert grouper.why(0, 1).stage != "translation"
+
+
 def test_vectors_may_be_given() -> None:
     asked = CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS)
     given = CopypastaGrouper(SETTINGS).fit(POSTS, embed(POSTS))
