@@ -74,6 +74,7 @@ def check(
         *findings.find_long(everything, tokens, artefact.manifest.max_tokens),
         *findings.find_rare(support, next(iter(files))),
         *findings.find_large_groups(everything, list(files)),
+        *findings.find_unknown_languages(everything, columns),
         *findings.find_missing_stances(everything, next(iter(files))),
     ]
     on_stage("Looking for wrong labels")

@@ -136,6 +136,32 @@ def test_a_language_that_does_not_match_is_found(checked: Check) -> None:
     assert found.examples[0].detail == "tagged zh-Hans, reads like en"
 
 
+def test_unknown_language_tags_are_counted(checked: Check) -> None:
+    tagged = [
+        post(number) | {"lang": tag} for number, tag in enumerate(["ja", "en-US", "ja", "zh", "", "zh_TW", "MIX"])
+    ]
+    report = checked(*tagged)
+    found = finding(report, "unknown language tag")
+    assert (found.severity, found.count) == ("warning", 3)
+    assert "ja (2), en-US (1)" in found.message
+    assert found.examples[0].detail.startswith("tagged ja, taken for zh-")
+    assert "unknown language tag" not in kinds(checked(*tagged[3:]))
+
+
+def test_chinese_in_the_other_script_is_found(checked: Check) -> None:
+    texts = ["严惩暴徒，支持香港警察", "嚴懲暴徒，支持香港警察", "香港加油", "著名作家張三 the famous writer said"]
+    rows = [
+        {"text": text, "lang": lang, "stance": "N", "labels": []} for text in texts for lang in ("zh-Hans", "zh-Hant")
+    ]
+    report = checked(*rows, rows[0] | {"lang": "yue"}, rows[1] | {"lang": "yue"}, rows[0] | {"lang": "mixed"})
+    found = finding(report, "language")
+    assert [(example.where.rsplit(" ", 1)[1], example.detail) for example in found.examples] == [
+        ("2", "tagged zh-Hant, is in Simplified characters"),
+        ("3", "tagged zh-Hans, is in Traditional characters"),
+        ("7", "tagged zh-Hans, is in Traditional characters"),
+    ]
+
+
 def test_long_posts_are_measured_in_tokens(checked: Check) -> None:
     report = checked(post(0), post(1) | {"text": text(1) + "警察執法公正，市民支持。" * 60}, post(2), post(3))
     assert finding(report, "long posts").count == 1
