@@ -227,6 +227,15 @@ def test_train_makes_an_artefact_and_says_where(narratrace: Command, run: Path, 
     assert Artefact.open(run / "artefact").id == tiny_artefact.id
 
 
+def test_train_resumes_what_is_there_and_nothing_else(narratrace: Command, run: Path, tmp_path: Path) -> None:
+    config, mistyped = run / "settings.yaml", tmp_path / "rum"
+    ended = narratrace("train", config, "-o", mistyped, "--resume")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "holds no run to go on with" in ended.err
+    assert not mistyped.exists()
+    assert narratrace("train", config, "-o", run, "--resume").code == 0
+
+
 def damaged(artefact: Artefact, copy: Path) -> Path:
     shutil.copytree(artefact.path, copy)
     with (copy / "heads.safetensors").open("ab") as file:
