@@ -200,7 +200,7 @@ def find_other_languages(read: Posts) -> Iterator[Finding]:
         families = {_FAMILY.get(tag, tag) for tag in (post.language, told)}
         if len(families) > 1 and not families & {"mixed", "und"}:
             found.append((at, f"reads like {told}"))
-        elif post.language in _SCRIPTS and (script := one_script(text)) not in (None, post.language):
+        elif post.language in _SCRIPTS and (script := one_script(text)) and script != post.language:
             found.append((at, f"is in {_SCRIPTS[script]} characters"))
     if found:
         yield Finding(
