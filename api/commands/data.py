@@ -59,6 +59,15 @@ def check(
     html_file: Annotated[
         Path | None, typer.Option("--html", help="Write a page to read here.", show_default=False)
     ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=3,
+            max=512,
+            help="Tokens that training will read at once, max_tokens of its settings.",
+            show_default="of the built-in artefact",
+        ),
+    ] = None,
 ) -> None:
     r"""Check labelled posts before anything is learnt from them.
 
@@ -90,7 +99,7 @@ def check(
         if path and not path.parent.is_dir():
             raise InputError(f"There is no folder {path.parent} for the report: make it first.")
     with Console(stderr=True, highlight=False).status("Reading") as status:
-        report = run(parse_splits(sources), known, parse_maps(maps), on_stage=status.update)
+        report = run(parse_splits(sources), known, parse_maps(maps), on_stage=status.update, max_tokens=max_tokens)
     show(report, Console(highlight=False))
     if json_file:
         json_file.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")

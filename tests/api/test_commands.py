@@ -227,6 +227,29 @@ def test_train_makes_an_artefact_and_says_where(narratrace: Command, run: Path, 
     assert Artefact.open(run / "artefact").id == tiny_artefact.id
 
 
+def test_train_resumes_what_is_there_and_nothing_else(narratrace: Command, run: Path, tmp_path: Path) -> None:
+    config, mistyped = run / "settings.yaml", tmp_path / "rum"
+    ended = narratrace("train", config, "-o", mistyped, "--resume")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "holds no run to go on with" in ended.err
+    assert not mistyped.exists()
+    assert narratrace("train", config, "-o", run, "--resume").code == 0
+
+
+def test_extend_warns_that_no_dev_posts_were_compared(
+    narratrace: Command, tiny_artefact: Artefact, tmp_path: Path
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "new_narrative"
+    dev = tmp_path / "dev.jsonl"
+    dev.write_text(json.dumps({"text": "Happy birthday!", "stance": "N", "labels": []}), encoding="utf-8")
+    words = ("extend", example / "definition.yaml", example / "examples.jsonl", "--artefact", tiny_artefact.path, "-o")
+    without = narratrace(*words, tmp_path / "without")
+    assert (without.code, without.err.count("\n")) == (0, 1), without.err
+    assert "no dev posts were compared" in without.err
+    compared = narratrace(*words, tmp_path / "with", "--check", dev)
+    assert (compared.code, compared.err) == (0, "")
+
+
 def damaged(artefact: Artefact, copy: Path) -> Path:
     shutil.copytree(artefact.path, copy)
     with (copy / "heads.safetensors").open("ab") as file:
