@@ -60,7 +60,7 @@ def load_halves(families: Path, background: Path, size: int) -> tuple[Collection
     background
         Parquet file with the column text.
     size
-        Posts of the background, for both halves together.
+        Posts of the background in each half; no post is in both.
     """
     rows = [json.loads(line) for line in families.read_text(encoding="utf-8").splitlines()]
     posts = pq.read_table(background, columns=["text"])["text"].to_pylist()
