@@ -64,6 +64,8 @@ def load_halves(families: Path, background: Path, size: int) -> tuple[Collection
     """
     rows = [json.loads(line) for line in families.read_text(encoding="utf-8").splitlines()]
     posts = pq.read_table(background, columns=["text"])["text"].to_pylist()
+    if len(posts) < 2 * size:
+        raise SystemExit(f"{background} has {len(posts):,} posts, but two halves of {size:,} are asked for.")
     random.Random(0).shuffle(posts)
     halves = []
     for half in (0, 1):
