@@ -200,7 +200,8 @@ def train(
             export_onnx(network, full)
             quantise(full, int8)
         draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC), files={}, **fields)
-        (folder / CARD).write_text(render_card(draft, taxonomy, sets), encoding="utf-8")
+        card = render_card(draft, taxonomy, sets, environment=describe_environment())
+        (folder / CARD).write_text(card, encoding="utf-8")
 
     artefact = save_artefact(out / "artefact", fill, **fields)
     return artefact, metrics
