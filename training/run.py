@@ -44,8 +44,8 @@ from narratrace.training.curves import write_curves
 from narratrace.training.decision import Decision, fit_decision
 from narratrace.training.embedding import add_embedder
 from narratrace.training.environment import describe_environment
-from narratrace.training.folds import related_groups
-from narratrace.training.labelled import LabelledPost, are_tied
+from narratrace.training.folds import are_related, related_groups
+from narratrace.training.labelled import LabelledPost
 from narratrace.training.metrics import Answers, Truth, measure, measure_languages
 from narratrace.training.rows import fingerprint
 from narratrace.training.run_posts import RunPosts, deal, read_posts
@@ -148,7 +148,7 @@ def train(
 
     def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
         texts = [normalise(post.text).text for post in dev]
-        tied = int(are_tied(dev, posts.learnt).sum())
+        tied = int(are_related(dev, posts.learnt).sum())
         logits = infer(network, tokenizer, texts), wide.run(texts)
         return figures("narratrace, torch", dev, *logits, raised) | {"tied": tied}
 
