@@ -112,6 +112,7 @@ def evaluate(
         "support": SUPPORT,
         "environment": describe_environment(),
         "learnt_from": len(learnt.posts.learnt) if learnt else None,
+        "left_out": baselines.left_out if baselines else {},
         "leakage": baselines.leakage if baselines else None,
         "sets": found,
     }
