@@ -278,13 +278,6 @@ def find_ties(posts: Sequence[LabelledPost]) -> list[tuple[str, ...]]:
     return [(*post.ties, post.id) if post.id in named and post.id not in post.ties else post.ties for post in posts]
 
 
-def are_tied(posts: Sequence[LabelledPost], others: Sequence[LabelledPost]) -> NDArray[np.bool_]:
-    """Whether each post shares a tie with one of ``others``; shape (posts,)."""
-    ties = find_ties([*posts, *others])
-    theirs = {tie for some in ties[len(posts) :] for tie in some}
-    return np.array([not theirs.isdisjoint(some) for some in ties[: len(posts)]], dtype=bool)
-
-
 def tie_groups(posts: Sequence[LabelledPost]) -> NDArray[np.int64]:
     """Number the groups of posts that are tied to each other, directly or through others; shape (posts,)."""
     numbers: dict[str, int] = {}

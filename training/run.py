@@ -44,8 +44,8 @@ from narratrace.training.curves import write_curves
 from narratrace.training.decision import Decision, fit_decision
 from narratrace.training.embedding import add_embedder
 from narratrace.training.environment import describe_environment
-from narratrace.training.folds import related_groups
-from narratrace.training.labelled import LabelledPost, are_tied
+from narratrace.training.folds import are_related, related_groups
+from narratrace.training.labelled import LabelledPost
 from narratrace.training.metrics import Answers, Truth, measure, measure_languages
 from narratrace.training.rows import fingerprint
 from narratrace.training.run_posts import RunPosts, deal, read_posts
@@ -165,7 +165,7 @@ def train(
 
     def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
         texts = [normalise(post.text).text for post in dev]
-        tied = int(are_tied(dev, posts.learnt).sum())
+        tied = int(are_related(dev, posts.learnt).sum())
         logits = infer(network, tokenizer, texts), wide.run(texts)
         return figures("narratrace, torch", dev, *logits, raised) | {"tied": tied}
 
@@ -218,7 +218,8 @@ def train(
             export_onnx(network, full)
             quantise(full, int8)
         draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC), files={}, **fields)
-        (folder / CARD).write_text(render_card(draft, taxonomy, sets), encoding="utf-8")
+        card = render_card(draft, taxonomy, sets, environment=describe_environment())
+        (folder / CARD).write_text(card, encoding="utf-8")
 
     artefact = save_artefact(out / "artefact", fill, **fields)
     return artefact, metrics

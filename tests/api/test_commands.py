@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -344,3 +345,27 @@ def test_evaluate_measures_and_writes_a_report(
         assert (ended.code, ended.out) == (2, "")
         assert re.search(says, ended.err)
     assert not (tmp_path / "other").exists()
+
+
+def test_evaluate_maps_the_columns_of_labelled_posts(
+    narratrace: Command, tiny_artefact: Artefact, labelled: list[dict[str, object]], tmp_path: Path
+) -> None:
+    file = tmp_path / "posts.csv"
+    with file.open("w", encoding="utf-8", newline="") as rows:
+        writer = csv.writer(rows)
+        writer.writerow(["body", "is_hero", "what", "who"])
+        for at, post in enumerate(labelled[:8]):
+            writer.writerow([post["text"], int("police_heroes" in post["labels"]), post["stance"], f"user {at // 4}"])
+    maps = ("text=body", "labels.police_heroes=is_hero", "stance=what", "account=who")
+    out = tmp_path / "out"
+    ended = narratrace("evaluate", tiny_artefact.path, file, *(f"--map={one}" for one in maps), "-o", out)
+    assert (ended.code, "posts: 8 posts" in ended.out) == (0, True), ended.err
+    own = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["sets"]["posts"]["rows"]
+    own = own["narratrace, onnx-int8"]
+    heroes = sum("police_heroes" in post["labels"] for post in labelled[:8])
+    assert own["narratives"]["police_heroes"]["support"] == heroes > 0
+    assert (own["groups"], sum(map(sum, own["confusion"]))) == (2, 8)
+    for words, says in (((file,), "no column 'text'"), (("--map=text=body",), "data.columns")):
+        ended = narratrace("evaluate", tiny_artefact.path, *words, "-o", tmp_path / "other")
+        assert (ended.code, ended.out) == (2, "")
+        assert re.search(says, ended.err)

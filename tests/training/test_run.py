@@ -71,6 +71,8 @@ def test_a_run_gives_an_artefact_its_card_and_its_settings(
     assert f"{len(labelled)} posts to learn from" in card
     assert tiny_settings.data.description in card
     assert "{" not in card
+    environment = json.loads((tiny_artefact.path.parent / "environment.json").read_text(encoding="utf-8"))
+    assert f"## Measured on\n\n{environment['processor']}, {environment['cores']} cores" in card
 
 
 def test_the_same_command_again_retrains_nothing(
