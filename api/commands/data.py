@@ -91,7 +91,9 @@ def check(
         if path and not path.parent.is_dir():
             raise InputError(f"There is no folder {path.parent} for the report: make it first.")
     with Console(stderr=True, highlight=False).status("Reading") as status:
-        report = run(parse_splits(sources), known, parse_labelled_columns(maps), on_stage=status.update, max_tokens=max_tokens)
+        report = run(
+            parse_splits(sources), known, parse_labelled_columns(maps), on_stage=status.update, max_tokens=max_tokens
+        )
     show(report, Console(highlight=False))
     if json_file:
         json_file.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
