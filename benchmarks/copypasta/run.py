@@ -2,8 +2,8 @@
 
     python benchmarks/copypasta/run.py [--shared ../shared] [--base FOLDER] [--only quality archives speed thresholds]
 
-Each command is printed above what it prints. It takes some two hours on two cores, most of it the slow peers; `--limit`
-says how many seconds each may take. What is not installed (`pip install "narratrace[benchmarks]"`), takes too long or
+Each command is printed above what it prints. It takes hours, most of it the slow peers; `--limit` says how
+many seconds each may take. What is not installed (`pip install "narratrace[benchmarks]"`), takes too long or
 lacks its data is said in a line. --base is the folder of `narratrace base build`, for the peers on e5.
 """
 
