@@ -114,8 +114,30 @@ class CopypastaGrouper:
     ) -> None:
         self.settings = settings or default_settings()
         self.embed = embed
-        self._make_fuzzy = fuzzy
+        self.fuzzy = fuzzy
         self._start()
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return what the grouper was made with, as scikit-learn asks for it; `deep` changes nothing."""
+        return {"settings": self.settings, "embed": self.embed, "fuzzy": self.fuzzy}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change what the grouper was made with; it counts from the next `fit` on.
+
+        Raises
+        ------
+        InputError
+            If there is no such parameter.
+        """
+        for name, value in params.items():
+            if name not in self.get_params():
+                raise InputError(f"CopypastaGrouper has no parameter {name}, only {', '.join(self.get_params())}.")
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        """Return a grouper made with the same, without posts; what embeds is shared, as a network cannot be copied."""
+        return type(self)(**self.get_params())
 
     def fit(self, posts: Posts, embeddings: Vectors | None = None) -> Self:
         """Group posts, forgetting those of before.
@@ -230,7 +252,7 @@ class CopypastaGrouper:
         self._posts = POST_SCHEMA.empty_table()
         self._texts = Texts()
         self._text_of = np.zeros(0, dtype=np.int64)
-        self._fuzzy = self._make_fuzzy(self.settings.fuzzy)
+        self._fuzzy = self.fuzzy(self.settings.fuzzy)
         self._pairs = Pairs.none()
         self._semantic = SemanticStage(self.settings.semantic)
         self._star = np.zeros(0, dtype=np.int64)
@@ -414,4 +436,4 @@ class CopypastaGrouper:
             cosine = link_cosine(vectors[:1], vectors[1:], lexical, shingles, *rows, self.settings.semantic)
             if cosine[0]:
                 return STAGES[_TRANSLATION if is_translation(shingles, *rows)[0] else _SEMANTIC], float(cosine[0])
-        return None, float(max(edit_similarity(lexical, *rows)[0], containment(shingles, *rows)[0]))
+        return None, float((edit_similarity(lexical, *rows)[0] + containment(shingles, *rows)[0]) / 2)
