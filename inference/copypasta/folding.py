@@ -135,10 +135,9 @@ def _is_mark(character: str) -> bool:
 
 def _unless_random(match: re.Match[str]) -> str:
     token = match[0]
-    changes = len(_CHANGE.findall(token))
+    is_mixed = len(_CHANGE.findall(token)) >= (4 if token.isalpha() else max(2, len(token) // 5))
+    is_random = is_mixed and not _JOINED_WORDS.fullmatch(token)
     if token.isalpha():
-        is_random = not (token.isupper() or _VOWEL.search(token)) or (changes >= 4 and not _JOINED_WORDS.fullmatch(token))
+        is_random |= not (token.isupper() or _VOWEL.search(token))
         is_random &= len(token) <= _LONGEST_WORD
-    else:
-        is_random = changes >= max(2, len(token) // 5) and not _JOINED_WORDS.fullmatch(token)
     return "" if is_random else token

@@ -76,7 +76,9 @@ def _from_pandas(frame: Any) -> pa.Table:
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except UnicodeEncodeError:  # a lone surrogate
-        cleaned = frame.apply(lambda column: column.map(lambda value: clean(value) if isinstance(value, str) else value))
+        cleaned = frame.apply(
+            lambda column: column.map(lambda value: clean(value) if isinstance(value, str) else value)
+        )
         return pa.Table.from_pandas(cleaned, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"The posts have a column of mixed types: {error}.") from error
