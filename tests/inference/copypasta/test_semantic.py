@@ -62,6 +62,40 @@ def test_chinese_full_of_numbers_is_no_translation_of_chinese() -> None:
     assert grouper.why(0, 1).stage != "translation"
 
 
+# Edits of the translation: the first says what the seed says; the second one's end, and so its vector, goes elsewhere,
+# though to the translation it is as near by its letters.
+EDITED = TRANSLATION.replace("two days", "2 days")
+ASTRAY = TRANSLATION[: TRANSLATION.index(" Is this")] + " We sell tents, mats and sleeping bags for a fair price."
+ASTRAY_TOO = ASTRAY + " Call now!"
+COSINES |= {EDITED: 0.94, ASTRAY: 0.1, ASTRAY_TOO: 0.1}
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_no_chaining_across_stages(is_given: bool) -> None:
+    posts = [SEED] * 7 + [TRANSLATION] * 3 + [EDITED, ASTRAY, ASTRAY_TOO]
+    grouper = CopypastaGrouper(SETTINGS, embed=None if is_given else embed)
+    parts = [posts[:8], posts[8:]]
+    for part in parts:
+        grouper.partial_fit(part, embed(part) if is_given else None)
+    whole = CopypastaGrouper(SETTINGS, embed=embed).fit(posts)
+    assert grouper.labels_.tolist() == whole.labels_.tolist() == [0] * 11 + [1] * 2
+    assert whole.links_["stage"].to_pylist() == ["exact"] * 6 + ["translation"] * 4 + ["fuzzy"]
+    for row in range(1, 11):  # what a group says of a post is what the post's own text says
+        link = whole.links_.slice(row - 1, 1).to_pylist()[0]
+        found = whole.why(0, row)
+        assert (found.stage, found.similarity) == (link["stage"], pytest.approx(link["similarity"]))
+    assert whole.why(7, 11).stage == "fuzzy"
+    assert whole.why(0, 11).stage is None
+    assert whole.predict([EDITED, ASTRAY, TRANSLATION + " https://t.co/b"]).tolist() == [0, 1, 0]
+
+
+def test_a_text_that_stays_behind_alone_has_no_group() -> None:
+    grouper = CopypastaGrouper(SETTINGS, embed=embed).fit([SEED] * 6 + [TRANSLATION] * 3 + [ASTRAY])
+    assert grouper.labels_.tolist() == [0] * 9 + [-1]
+    grouper.partial_fit([ASTRAY])
+    assert grouper.labels_.tolist() == [0] * 9 + [1, 1]
+
+
 def test_vectors_may_be_given() -> None:
     asked = CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS)
     given = CopypastaGrouper(SETTINGS).fit(POSTS, embed(POSTS))
