@@ -237,7 +237,9 @@ def score_archive(
             REJECTS: partial(concatenate, [folder / "rejects" / f"{shard}.jsonl" for shard in shards]),
         }
         rows = {SCORES[form]: summary.posts, REJECTS: summary.rejected}
-        files = {name: partial(write_counted, name, write, rows[name]) for name, write in files.items()} | {REPORT: report}
+        files = {name: partial(write_counted, name, write, rows[name]) for name, write in files.items()} | {
+            REPORT: report
+        }
         publish(out, files, settings, summary)
     return summary.model_copy(update={"seconds": round(time.perf_counter() - start, 3)})
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BATCH_ROWS = 1024
-# What Arrow raises where a value, or one inside a list or struct, is no UTF-8, out of range, or of an unknown time zone.
+# What Arrow raises where a value, or one inside a list or struct, is no UTF-8, out of range, or of an unknown zone.
 _UNHOLDABLE = (ValueError, OverflowError, LookupError, pa.ArrowException)
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
