@@ -131,7 +131,7 @@ def bad_files(source: Path, folder: Path) -> None:
                 (archive / name).unlink()
                 continue
             (archive / name).chmod(0)
-        command = [*COMMAND, str(archive), "-o", str(folder / "bad")]
+        command = [*COMMAND, str(archive if content else archive / name), "-o", str(folder / "bad")]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         print(f"{what}: exit {done.returncode}: {done.stderr.strip().replace(str(folder), '')}")
         hold(done.returncode == 2 and "Traceback" not in done.stderr, what)
