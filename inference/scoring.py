@@ -32,6 +32,7 @@ from narratrace.inference.archives.results import (
     concatenate,
     merge_scores,
     publish,
+    write_counted,
     writing,
 )
 from narratrace.inference.archives.shards import ReadPosts, count_partitions, group_sources, shard_name
@@ -220,6 +221,7 @@ def score_archive(
                 f"{summary.rows_read} rows were read, but {summary.posts} written and {summary.rejected} rejected: "
                 "this is a bug in narratrace, please report it."
             )
+        ledger.check()
         report = partial(
             write_report,
             title=archive.title,
@@ -233,7 +235,10 @@ def score_archive(
         files = {
             SCORES[form]: partial(merge_scores, form, [folder / "scored" / f"{shard}.{form}" for shard in shards]),
             REJECTS: partial(concatenate, [folder / "rejects" / f"{shard}.jsonl" for shard in shards]),
-            REPORT: report,
+        }
+        rows = {SCORES[form]: summary.posts, REJECTS: summary.rejected}
+        files = {name: partial(write_counted, name, write, rows[name]) for name, write in files.items()} | {
+            REPORT: report
         }
         publish(out, files, settings, summary)
     return summary.model_copy(update={"seconds": round(time.perf_counter() - start, 3)})
@@ -254,6 +259,8 @@ class _Job:
         done_before = done = sum(said["share"] * weights[said["unit"]] for part, said in self._done(step))
         rejected = sum(sum(said["rejects"].values()) for part, said in self._done("Reading"))
         left = [unit for unit in weights if f"{step} {unit}" not in self._ledger.done]
+        if left:
+            self._ledger.check()
         for part, said in self._engine.run(work, left):
             if f"{step} {part}" in self._ledger.done:
                 continue

@@ -56,6 +56,11 @@ class Summary(BaseModel):
     narratives: dict[str, NarrativeCount]
 
     @property
+    def saved(self) -> float:
+        """Share of the posts that took no scoring, as their text was scored for another, 0 to 1."""
+        return 1 - self.texts / self.posts if self.posts else 0.0
+
+    @property
     def posts_per_second(self) -> float:
         """Scored posts per second of the whole run."""
         return self.posts / self.seconds if self.seconds else 0.0

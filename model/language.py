@@ -22,7 +22,9 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-__all__ = ["LANGUAGES", "identify"]
+from narratrace.model.script import convert_script
+
+__all__ = ["LANGUAGES", "identify", "one_script"]
 
 LANGUAGES = ("zh-Hans", "zh-Hant", "yue", "en", "mixed", "other", "und")
 
@@ -110,6 +112,35 @@ def identify(text: str) -> str:
     if latin >= least * (han + latin):
         return "mixed" if _is_english(words) else "other"
     return _chinese(text, han)
+
+
+def one_script(text: str) -> str | None:
+    """Tell the only Chinese script that a text can be in.
+
+    Parameters
+    ----------
+    text
+        A post, best as ``normalise`` gives it.
+
+    Returns
+    -------
+    str or None
+        ``zh-Hans`` or ``zh-Hant`` where the text has characters of this script alone, besides those of both, and OpenCC
+        would write it otherwise in the other one. None where it has characters of both or of neither.
+
+    Examples
+    --------
+    >>> one_script("严惩暴徒"), one_script("嚴懲暴徒"), one_script("香港加油")
+    ('zh-Hans', 'zh-Hant', None)
+    """
+    scripts = _scripts()
+    simplified, traditional = (bool(each.search(text)) for each in (scripts.simplified, scripts.traditional))
+    if simplified == traditional:
+        return None
+    # By the phrase: characters as in 著名 and 乾隆 are written so in both scripts, though not elsewhere.
+    if convert_script(text, "s2t" if simplified else "t2s") == text:
+        return None
+    return "zh-Hans" if simplified else "zh-Hant"
 
 
 def _is_english(words: list[str]) -> bool:

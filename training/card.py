@@ -129,12 +129,9 @@ def _measured(thresholds: ThresholdSet, sets: Mapping[str, Figures]) -> Iterator
         rows = figures["rows"]
         first = next(iter(rows.values()))
         tied = figures.get("tied")
-        related = "" if tied is None else f", {tied} of them with an account or copy among the posts learnt from"
+        related = "" if tied is None else f", {tied} of them related to posts learnt from"
         yield f"**{_title(name)}**: {first['posts']} posts{related}; {first['counted']} narratives in the averages."
-        yield _table(
-            ["", *HEADLINES.values()],
-            [[row, *(headline(measured, key) for key in HEADLINES)] for row, measured in rows.items()],
-        )
+        yield _headlines(rows)
 
 
 def _by_language(name: str, languages: Mapping[str, Figures]) -> str:
@@ -217,10 +214,7 @@ def _leakage(leakage: Mapping[str, Figures] | None) -> Iterator[str]:
         "TF-IDF in cross-validation on the posts learnt from, once with related posts kept together and once dealt at "
         "random, as accounts and copies leak from one part into the other:"
     )
-    yield _table(
-        ["", *HEADLINES.values()],
-        [[name, *(headline(measured, key) for key in HEADLINES)] for name, measured in leakage.items()],
-    )
+    yield _headlines(leakage)
 
 
 def _limits(manifest: Manifest, sets: Mapping[str, Figures], own: Mapping[str, Figures]) -> Iterator[str]:
@@ -248,8 +242,8 @@ def _limits(manifest: Manifest, sets: Mapping[str, Figures], own: Mapping[str, F
         if tied := figures.get("tied"):
             share = tied / own[name]["posts"]
             yield (
-                f"Of {_title(name)}, {share:.0%} of the posts share an account or copy with what it learnt from: on "
-                "other accounts it does less well."
+                f"Of {_title(name)}, {share:.0%} of the posts are related to what it learnt from (an account, a group, "
+                "a copy or near-copy): on other accounts it does less well."
             )
 
 
@@ -263,6 +257,14 @@ def _hardware(environment: Mapping[str, Any] | None) -> Iterator[str]:
     yield (
         f"{environment['processor']}, {environment['cores']} cores; GPU: {gpus}; Python {environment['python']}; "
         f"{versions}."
+    )
+
+
+def _headlines(rows: Mapping[str, Figures]) -> str:
+    """A line for each figure, as in the report: with their intervals they are too wide for a column each."""
+    return _table(
+        ["", *rows],
+        [[what, *(headline(measured, key) for measured in rows.values())] for key, what in HEADLINES.items()],
     )
 
 

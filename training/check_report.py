@@ -58,6 +58,7 @@ class Lengths(StrictModel):
     """How long the posts of a split are."""
 
     split: str
+    at_once: int = Field(description="Tokens that a model reads at once.")
     median: int = Field(description="Tokens.")
     most: int = Field(description="Tokens of the longest of 95 % of the posts.")
     longest: int = Field(description="Tokens.")
@@ -106,6 +107,7 @@ class Table(NamedTuple):
 
 def write_report(report: Report, path: Path) -> None:
     """Write the report as an HTML page of its own."""
-    shown = [(rows, columns) for rows in ("narrative", "stance") for columns in ("language", "source")]
+    shown = [("narrative", columns) for columns in ("language", "stance", "source")]
+    shown += [("stance", columns) for columns in ("language", "source")]
     tables = {split: [report.table(split, *pair) for pair in shown] for split in report.posts}
     write_page(path, "narratrace.training", "data_check.html", report=report, tables=tables)

@@ -27,6 +27,7 @@ def check(
     taxonomy: Taxonomy,
     columns: ColumnSettings,
     on_stage: Callable[[str], None] = lambda _: None,
+    max_tokens: int | None = None,
 ) -> Report:
     """Check labelled posts.
 
@@ -38,6 +39,8 @@ def check(
         As for :func:`narratrace.training.labelled.read_labelled`.
     on_stage
         Called with what is done next.
+    max_tokens
+        Tokens that training will read at once, as ``max_tokens`` of its settings; None: as the built-in artefact.
 
     Raises
     ------
@@ -63,6 +66,7 @@ def check(
     )
     on_stage("Counting")
     artefact = Artefact.open()
+    at_once = max_tokens or artefact.manifest.max_tokens
     tokens = _count_tokens(posts, artefact)
     support = _measure_support(everything, files, taxonomy)
     found = [
@@ -70,8 +74,9 @@ def check(
         *findings.find_leaks(everything, list(files)),
         *findings.find_duplicates(everything),
         *findings.find_conflicts(everything, taxonomy),
+        *findings.find_unknown_languages(everything, columns),
         *findings.find_other_languages(everything),
-        *findings.find_long(everything, tokens, artefact.manifest.max_tokens),
+        *findings.find_long(everything, tokens, at_once),
         *findings.find_rare(support, next(iter(files))),
         *findings.find_large_groups(everything, list(files)),
         *findings.find_missing_stances(everything, next(iter(files))),
@@ -84,7 +89,7 @@ def check(
         posts={split: everything.splits.count(split) for split in files},
         counts=tuple(_count(everything, columns)),
         support=tuple(support),
-        lengths=tuple(_measure_lengths(everything, files, tokens, artefact.manifest.max_tokens)),
+        lengths=tuple(_measure_lengths(everything, files, tokens, at_once)),
         findings=tuple(sorted(found, key=lambda finding: finding.severity)),
     )
 
@@ -135,6 +140,7 @@ def _measure_lengths(read: Posts, splits: Iterable[str], tokens: NDArray[np.int6
         median, most, longest = (int(one) for one in np.quantile(those, (0.5, 0.95, 1), method="higher"))
         yield Lengths(
             split=split,
+            at_once=at_once,
             median=median,
             most=most,
             longest=longest,

@@ -30,7 +30,7 @@ from narratrace.training.joint_embedding import CHECKPOINT, learn_together
 from narratrace.training.messages import Messages, read_messages
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
 from narratrace.training.trainer import Step
-from narratrace.training.trainings import Progress
+from narratrace.training.trainings import Progress, listening
 
 VECTORS = "vectors.npz"
 """File of the pooled vectors and of what the heads say, half precision."""
@@ -104,6 +104,8 @@ def add_embedder(
         A source of pairs cannot be read.
     SettingsError
         The encoder has no such layer.
+    StoppedError
+        Ctrl-C or TERM came while upper layers learnt; they left a checkpoint.
     """
     wanted = settings.embedding
     if wanted is None:
@@ -150,17 +152,19 @@ def add_embedder(
             (folder / CHECKPOINT).unlink(missing_ok=True)
         known = {VECTORS: vectors_of, EMBEDDER: embedder_of, CHECKPOINT: network_of}
         _write(record, known)
-        learn_together(
-            network,
-            ids,
-            torch.from_numpy(np.load(folder / VECTORS)["logits"]).float(),
-            messages,
-            wanted.encoder,
-            settings.seed,
-            folder,
-            settings.checkpoint_minutes,
-            lambda step: on_progress({"embedding: upper layers": step}),
-        )
+        with listening() as asked_to_stop:
+            learn_together(
+                network,
+                ids,
+                torch.from_numpy(np.load(folder / VECTORS)["logits"]).float(),
+                messages,
+                wanted.encoder,
+                settings.seed,
+                folder,
+                settings.checkpoint_minutes,
+                lambda step: on_progress({"embedding: upper layers": step}),
+                asked_to_stop,
+            )
         with appearing(folder / NETWORK) as new:
             save_network(network, final / ENCODER, new, settings.max_tokens)
         (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.model.errors import InputError
-from narratrace.model.language import identify
+from narratrace.model.language import LANGUAGES, identify, one_script
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.model.text import normalise
 from narratrace.training import label_errors
 from narratrace.training.check_report import Example, Finding, Support
-from narratrace.training.labelled import Fault, LabelledPost, field, find_ties
+from narratrace.training.labelled import Fault, LabelledPost, field, find_ties, unknown_tag
 from narratrace.training.metrics import SUPPORT
 from narratrace.training.near_duplicates import SIMILAR, Pair
 from narratrace.training.promise import fewest_groups
 from narratrace.training.rows import Row
+from narratrace.training.settings import ColumnSettings
 
 PROMISE = fewest_groups(0.9, 0.9)
 """Groups of posts that the usual promise of a precision needs, even if the model makes no mistake."""
@@ -31,10 +32,14 @@ RARE = 10
 SHOWN = 200
 """Examples that a finding holds at most."""
 
+TAGS_NAMED = 5
+"""Unknown language tags that a finding names at most, the most frequent first."""
+
 _EXCERPT = 200
 _CUT_SHARE = 0.01
 _LARGE_SHARE = 0.3
 _FAMILY = {"zh-Hans": "Chinese", "zh-Hant": "Chinese", "yue": "Chinese"}
+_SCRIPTS = {"zh-Hans": "Simplified", "zh-Hant": "Traditional"}
 
 
 @dataclass(frozen=True)
@@ -187,22 +192,40 @@ def find_conflicts(read: Posts, taxonomy: Taxonomy) -> Iterator[Finding]:
 
 
 def find_other_languages(read: Posts) -> Iterator[Finding]:
-    """Find posts that are not in the language that they are tagged with."""
+    """Find posts that are not in the language, or the Chinese script, that they are tagged with."""
     found = []
     for at, post in enumerate(read.posts):
-        told = identify(normalise(post.text).text)
+        text = normalise(post.text).text
+        told = identify(text)
         families = {_FAMILY.get(tag, tag) for tag in (post.language, told)}
         if len(families) > 1 and not families & {"mixed", "und"}:
-            found.append((at, told))
+            found.append((at, f"reads like {told}"))
+        elif post.language in _SCRIPTS and (script := one_script(text)) and script != post.language:
+            found.append((at, f"is in {_SCRIPTS[script]} characters"))
     if found:
         yield Finding(
             severity="warning",
             kind="language",
-            message=f"Posts that read like another language than they are tagged with: {len(found)}. Thresholds and "
-            "figures by language would be of the wrong one.",
+            message="Posts that read like another language, or are in another script, than they are tagged with: "
+            f"{len(found)}. Thresholds and figures by language would be of the wrong one.",
             count=len(found),
+            examples=tuple(read.example(at, f"tagged {read.posts[at].language}, {what}") for at, what in found[:SHOWN]),
+        )
+
+
+def find_unknown_languages(read: Posts, columns: ColumnSettings) -> Iterator[Finding]:
+    """Find posts whose language tag is not known and therefore not used."""
+    tags = [(at, tag) for at, row in enumerate(read.rows) if (tag := unknown_tag(row, columns))]
+    if tags:
+        named = ", ".join(f"{tag} ({count})" for tag, count in Counter(tag for _, tag in tags).most_common(TAGS_NAMED))
+        yield Finding(
+            severity="warning",
+            kind="unknown language tag",
+            message=f"Posts with a language tag that is not known: {len(tags)}, as {named}. Their language is told "
+            f"from the text instead: correct the tag to one of {', '.join(LANGUAGES)}, or leave it out.",
+            count=len(tags),
             examples=tuple(
-                read.example(at, f"tagged {read.posts[at].language}, reads like {told}") for at, told in found[:SHOWN]
+                read.example(at, f"tagged {tag}, taken for {read.posts[at].language}") for at, tag in tags[:SHOWN]
             ),
         )
 

@@ -111,6 +111,14 @@ def related_groups(posts: Sequence[LabelledPost], pairs: Sequence[Pair] | None =
     return np.asarray(connected_components(graph, directed=False)[1][ties], dtype=np.int64)
 
 
+def are_related(posts: Sequence[LabelledPost], others: Sequence[LabelledPost]) -> NDArray[np.bool_]:
+    """Whether each post is in a group with one of ``others``, as :func:`related_groups` groups both; shape (posts,)."""
+    both = [*posts, *others]
+    # A chain from a post ends at the first of the others: how these are related to each other need not be known.
+    groups = related_groups(both, find_near_duplicates([post.text for post in both], asked=len(posts)))
+    return np.isin(groups[: len(posts)], groups[len(posts) :])
+
+
 def measure_shares(posts: Sequence[LabelledPost], parts: NDArray[np.int64], fractions: Sequence[float]) -> list[Share]:
     """Measure how all posts, and each narrative, language and stance, are spread over the parts."""
     shares = []

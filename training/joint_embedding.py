@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from narratrace.model.batching import by_length, padded_batches
-from narratrace.model.errors import SettingsError
+from narratrace.model.errors import SettingsError, StoppedError
 from narratrace.model.network import Network
 from narratrace.training.contrast import WARMUP, contrast, draw_pairs
 from narratrace.training.messages import Messages
@@ -43,6 +43,7 @@ def learn_together(
     folder: Path,
     checkpoint_minutes: float,
     on_step: Callable[[Step], None] = lambda _: None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> Network:
     """Train the embedder and the encoder's upper layers by contrast; the heads stay, and should say what they said.
 
@@ -68,11 +69,15 @@ def learn_together(
         Time between two of them.
     on_step
         Called after each step.
+    asked_to_stop
+        Asked after each step: whether to leave a checkpoint and stop.
 
     Raises
     ------
     SettingsError
         The encoder has fewer layers than shall learn, or none that can be told apart.
+    StoppedError
+        It was asked to stop; the next call goes on.
     """
     layers: Any = getattr(getattr(network.encoder, "encoder", None), "layer", ())
     if settings.layers > len(layers):
@@ -105,11 +110,14 @@ def learn_together(
         optimiser.step()
         schedule.step()
         on_step(Step(step, steps, loss.item()))
-        if time.monotonic() - saved >= 60 * checkpoint_minutes:
+        stopped = asked_to_stop()
+        if stopped or time.monotonic() - saved >= 60 * checkpoint_minutes:
             unfinished = checkpoint.with_suffix(".new")
             torch.save({"step": step} | {name: each.state_dict() for name, each in kept.items()}, unfinished)
             unfinished.replace(checkpoint)
             saved = time.monotonic()
+        if stopped:
+            raise StoppedError(f"Stopped; a checkpoint is in {folder}. The same command goes on from there.")
     return network.requires_grad_(True)
 
 

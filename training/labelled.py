@@ -37,7 +37,10 @@ _LANGUAGES = {
     "yue-hant": "yue",
     **{language.lower(): language for language in LANGUAGES},
 }
-"""Tags of labelled sets in lower case; any other, such as a bare ``zh``, is told from the text."""
+"""Tags of labelled sets in lower case; for any other the language is told from the text."""
+
+_UNDECIDED = {"", "zh"}
+"""Tags that leave it to the text on purpose."""
 
 _TRUE, _FALSE = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no"}
 
@@ -236,8 +239,17 @@ def _cell(value: Any) -> bool | Literal["neither"] | None:
 
 
 def _language(row: Row, columns: ColumnSettings, text: str) -> str:
-    tag = str(field(row, columns.language) or "").replace("_", "-").lower()
-    return _LANGUAGES.get(tag) or identify(normalise(text).text)
+    return _LANGUAGES.get(_tag(row, columns)) or identify(normalise(text).text)
+
+
+def _tag(row: Row, columns: ColumnSettings) -> str:
+    return str(field(row, columns.language) or "").strip().replace("_", "-").lower()
+
+
+def unknown_tag(row: Row, columns: ColumnSettings) -> str | None:
+    """Tell a row's language tag where it is not known, so that the text alone decides; None where it is."""
+    tag = _tag(row, columns)
+    return None if tag in {*_LANGUAGES, *_UNDECIDED} else str(field(row, columns.language)).strip()
 
 
 def _ties(row: Row, columns: ColumnSettings, text: str) -> tuple[str, ...]:
@@ -264,13 +276,6 @@ def find_ties(posts: Sequence[LabelledPost]) -> list[tuple[str, ...]]:
     """
     named = {tie for post in posts for tie in post.ties}
     return [(*post.ties, post.id) if post.id in named and post.id not in post.ties else post.ties for post in posts]
-
-
-def are_tied(posts: Sequence[LabelledPost], others: Sequence[LabelledPost]) -> NDArray[np.bool_]:
-    """Whether each post shares a tie with one of ``others``; shape (posts,)."""
-    ties = find_ties([*posts, *others])
-    theirs = {tie for some in ties[len(posts) :] for tie in some}
-    return np.array([not theirs.isdisjoint(some) for some in ties[: len(posts)]], dtype=bool)
 
 
 def tie_groups(posts: Sequence[LabelledPost]) -> NDArray[np.int64]:

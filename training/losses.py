@@ -18,6 +18,8 @@ UNKNOWN_LABEL = -1.0
 class JointLoss(nn.Module):
     """Binary cross-entropy over the narratives plus cross-entropy of the stance; what is not known counts nothing.
 
+    Each has a weight in the settings; with a weight of 0 the other is learnt alone.
+
     Parameters
     ----------
     settings
@@ -34,6 +36,7 @@ class JointLoss(nn.Module):
         weights = (negatives / positives) ** settings.positive_weight_power
         weights = weights.clip(1.0, settings.positive_weight_limit)
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32))
+        self.narratives = settings.narratives
         self.stance = settings.stance
 
     def forward(self, output: NetworkOutput, targets: Tensor, stances: Tensor) -> Tensor:
@@ -53,7 +56,7 @@ class JointLoss(nn.Module):
             output.narratives, targets.clamp(min=0), pos_weight=self.weights, weight=known.float(), reduction="sum"
         )
         stance = nn.functional.cross_entropy(output.stances, stances, ignore_index=UNKNOWN_STANCE, reduction="sum")
-        return (narratives + self.stance * stance) / len(targets)
+        return (self.narratives * narratives + self.stance * stance) / len(targets)
 
 
 def label_targets(labels: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.float32]:

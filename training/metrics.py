@@ -37,7 +37,11 @@ _FLAGGED = "flagged_"
 
 HEADLINES = {
     "macro_f1": "macro F1",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
     "micro_f1": "micro F1",
+    "micro_precision": "micro precision",
+    "micro_recall": "micro recall",
     "macro_average_precision": "macro average precision",
     "stance_accuracy": "stance accuracy",
     **{f"{_FLAGGED}{stance}": f"false flags: {STANCE_NAMES[stance]}" for stance in NOT_ADVANCING},
@@ -106,12 +110,13 @@ def measure(
     Returns
     -------
     dict
-        ``posts``; ``macro_f1`` and ``macro_average_precision``, means over narratives with at least :data:`SUPPORT`
-        positives, of which there are ``counted``; ``micro_f1`` over all labels; ``stance_accuracy``; ``false_flags``:
-        the share of the posts of each other stance than A that got any label; ``intervals``: low and high end of each
-        of :data:`HEADLINES`; ``confusion``: posts by true stance (rows) and told stance; ``narratives``: precision,
-        recall, f1, average_precision, support, flagged and calibration_error of each. Shares are 0 to 1, null where
-        there is nothing to measure.
+        ``posts``; ``macro_f1``, ``macro_precision``, ``macro_recall`` and ``macro_average_precision``, means over
+        narratives with at least :data:`SUPPORT` positives, of which there are ``counted`` (of precision, over those of
+        them that any post got, as the others have none); ``micro_f1``, ``micro_precision`` and ``micro_recall`` over
+        all labels; ``stance_accuracy``; ``false_flags``: the share of the posts of each other stance than A that got
+        any label; ``intervals``: low and high end of each of :data:`HEADLINES`; ``confusion``: posts by true stance
+        (rows) and told stance; ``narratives``: precision, recall, f1, average_precision, support, flagged and
+        calibration_error of each. Shares are 0 to 1, null where there is nothing to measure.
     """
     plain = _Sampled(answers, truth, np.ones((1, len(truth.labels))))
     figures: dict[str, Any] = {"posts": len(truth.labels), "counted": int(plain.counted.sum())}
@@ -159,12 +164,15 @@ class _Sampled:
 
     def headlines(self) -> Iterator[tuple[str, NDArray[np.float64]]]:
         """The figures of :data:`HEADLINES`, each of shape (samples,), NaN where there is nothing to measure."""
-        yield "macro_f1", _mean(self._f1()[:, self.counted])
-        totals = (part.sum(axis=1) for part in (self._right, self._given, self._positives))
-        yield "micro_f1", _f1(*totals)
+        each = tuple(part[:, self.counted] for part in (self._right, self._given, self._positives))
+        for name, values in _rates(*each):
+            yield f"macro_{name}", _mean(values)
+        together = (part.sum(axis=1) for part in (self._right, self._given, self._positives))
+        for name, values in _rates(*together):
+            yield f"micro_{name}", values
         columns = np.flatnonzero(self.counted).tolist()
-        each = [self._average_precision(column) for column in columns]
-        yield "macro_average_precision", _mean(np.stack(each, axis=1) if each else np.empty((len(self._weights), 0)))
+        areas = [self._average_precision(column) for column in columns]
+        yield "macro_average_precision", _mean(np.stack(areas, axis=1) if areas else np.empty((len(self._weights), 0)))
         stances, known = self._truth.stances, self._truth.stances >= 0
         yield "stance_accuracy", self._share(known, np.asarray(self._answers.stances == stances))
         any_flag = np.asarray(self._answers.flagged.any(axis=1))
@@ -176,21 +184,19 @@ class _Sampled:
         known, scores = self._truth.known[:, column], self._answers.scores[:, column]
         named = known & (scores >= NAMED_SCORE)
         bins = reliability(scores[named], self._labels[named, column])
-        right, given, positives = (float(part[0, column]) for part in (self._right, self._given, self._positives))
+        right, given, positives = (part[:, column] for part in (self._right, self._given, self._positives))
+        rates = {name: _one(values) for name, values in _rates(right, given, positives)}
         return {
-            "precision": round(right / given, 4) if given else None,
-            "recall": round(right / positives, 4) if positives else None,
-            "f1": _one(self._f1()[:, column]),
+            "precision": rates["precision"],
+            "recall": rates["recall"],
+            "f1": rates["f1"],
             "average_precision": _one(self._average_precision(column)),
-            "support": int(positives),
-            "flagged": int(given),
+            "support": int(positives[0]),
+            "flagged": int(given[0]),
             "calibration_error": round(sum(abs(score - share) * count for score, share, count in bins) / named.sum(), 4)
             if bins
             else None,
         }
-
-    def _f1(self) -> NDArray[np.float64]:
-        return _f1(self._right, self._given, self._positives)
 
     def _share(self, of: NDArray[np.bool_], which: NDArray[np.bool_]) -> NDArray[np.float64]:
         drawn = self._weights[:, of].sum(axis=1)
@@ -228,9 +234,14 @@ def _intervals(answers: Answers, truth: Truth, groups: NDArray[np.int64], seed: 
     }
 
 
-def _f1(right: NDArray[np.float64], given: NDArray[np.float64], positives: NDArray[np.float64]) -> NDArray[np.float64]:
-    """2 TP / (flagged + positives); NaN without a positive, as there is nothing to find."""
-    return np.where(positives > 0, _divide(2 * right, given + positives), np.nan)
+def _rates(
+    right: NDArray[np.float64], given: NDArray[np.float64], positives: NDArray[np.float64]
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """F1 and recall, NaN without a positive, as there is nothing to find; precision, NaN without a label."""
+    # F1 is 2 TP / (flagged + positives).
+    yield "f1", np.where(positives > 0, _divide(2 * right, given + positives), np.nan)
+    yield "precision", _divide(right, given)
+    yield "recall", _divide(right, positives)
 
 
 def _divide(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

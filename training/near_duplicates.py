@@ -28,7 +28,7 @@ class Pair(NamedTuple):
     similarity: float
 
 
-def find_near_duplicates(texts: Sequence[str], similar: float = SIMILAR) -> list[Pair]:
+def find_near_duplicates(texts: Sequence[str], similar: float = SIMILAR, asked: int | None = None) -> list[Pair]:
     """Find the pairs of posts whose sets of character 3-grams have a Jaccard similarity of at least ``similar``.
 
     Texts are compared as :func:`narratrace.model.wide.fold` leaves them: without case, digits, punctuation and
@@ -38,6 +38,15 @@ def find_near_duplicates(texts: Sequence[str], similar: float = SIMILAR) -> list
     members, so only posts that do are compared (prefix filtering: Chaudhuri, Ganti and Kaushik 2006, "A primitive
     operator for similarity joins in data cleaning"; Bayardo, Ma and Srikant 2007, "Scaling up all pairs similarity
     search").
+
+    Parameters
+    ----------
+    texts
+        Raw posts.
+    similar
+        Least similarity.
+    asked
+        Find only the pairs that one of so many first texts is in, which takes much less time; None finds all.
 
     Examples
     --------
@@ -49,19 +58,20 @@ def find_near_duplicates(texts: Sequence[str], similar: float = SIMILAR) -> list
     pairs = []
     for row, text in enumerate(folded):
         first = firsts.setdefault(text, row) if text else row
-        if first != row:
+        if first != row and (asked is None or first < asked):
             pairs.append(Pair(first, row, 1.0))
     rows = np.fromiter(firsts.values(), dtype=np.int64, count=len(firsts))
     distinct = [text for text in firsts if len(text) >= 3]
     rows = rows[[len(text) >= 3 for text in firsts]]
     if len(distinct) > 1:
-        for first, second, similarity in _join(distinct, similar):
+        count = len(distinct) if asked is None else int((rows < asked).sum())
+        for first, second, similarity in _join(distinct, similar, count):
             pairs.append(Pair(int(rows[first]), int(rows[second]), similarity))
     return sorted(pairs)
 
 
-def _join(texts: Sequence[str], similar: float) -> Iterator[tuple[int, int, float]]:
-    """Yield the similar pairs of distinct texts."""
+def _join(texts: Sequence[str], similar: float, asked: int) -> Iterator[tuple[int, int, float]]:
+    """Yield the similar pairs of distinct texts that one of the first ``asked`` is in."""
     vectoriser = CountVectorizer(analyzer="char", ngram_range=(3, 3), lowercase=False, binary=True, dtype=np.int32)
     grams = csr_array(vectoriser.fit_transform(texts))
     # Rarest first, so that the first entries of a row are its rarest.
@@ -69,8 +79,8 @@ def _join(texts: Sequence[str], similar: float) -> Iterator[tuple[int, int, floa
     grams.sort_indices()
     sizes = np.diff(grams.indptr)
     rarest = _prefixes(grams, sizes - np.ceil(similar * sizes - 1e-9).astype(np.int64) + 1)
-    for start in range(0, len(texts), _ROWS):
-        candidates = (rarest[start : start + _ROWS] @ rarest.T).tocoo()
+    for start in range(0, asked, _ROWS):
+        candidates = (rarest[start : min(start + _ROWS, asked)] @ rarest.T).tocoo()
         first, second = candidates.row + start, candidates.col
         once = first < second
         first, second = first[once], second[once]

@@ -44,8 +44,8 @@ from narratrace.training.curves import write_curves
 from narratrace.training.decision import Decision, fit_decision
 from narratrace.training.embedding import add_embedder
 from narratrace.training.environment import describe_environment
-from narratrace.training.folds import related_groups
-from narratrace.training.labelled import LabelledPost, are_tied
+from narratrace.training.folds import are_related, related_groups
+from narratrace.training.labelled import LabelledPost
 from narratrace.training.metrics import Answers, Truth, measure, measure_languages
 from narratrace.training.rows import fingerprint
 from narratrace.training.run_posts import RunPosts, deal, read_posts
@@ -58,12 +58,23 @@ from narratrace.training.wide import fit_wide
 EMBEDDING = "embedding"
 """Folder of what the sentence embedding learnt from, and of its projection."""
 
+INPUTS = "inputs.json"
+"""File of what a run is of: hashes of its settings, base and posts."""
+
+MEASURED_ON = "measured_on"
+"""Part of that file for the dev sets, which may change from one call to the next."""
+
 SOUP = "soup"
 """Folder of the final network, averaged with an earlier artefact's."""
 
 
 def train(
-    settings: TrainingSettings, out: Path, *, jobs: int = 1, on_progress: Progress = lambda _: None
+    settings: TrainingSettings,
+    out: Path,
+    *,
+    jobs: int = 1,
+    resume: bool = False,
+    on_progress: Progress = lambda _: None,
 ) -> tuple[Artefact, dict[str, Any]]:
     """Train an artefact.
 
@@ -76,10 +87,13 @@ def train(
     settings
         The run's settings.
     out
-        Folder of the run: ``settings.yaml``, ``inputs.json`` (hashes of what is learnt from), ``environment.json``,
-        ``logs`` (every training's epochs), ``training.html`` (their curves), the finished trainings, ``artefact``.
+        Folder of the run: ``settings.yaml``, ``inputs.json`` (hashes of what is learnt from and measured
+        on), ``environment.json``, ``logs`` (every training's epochs), ``training.html`` (their curves), the finished
+        trainings, ``artefact``.
     jobs
         Trainings that run side by side, each on ``settings.threads`` threads.
+    resume
+        Refuse to begin: ``out`` must hold a run to go on with.
     on_progress
         Called about once a second while trainings run.
 
@@ -95,10 +109,13 @@ def train(
     InputError
         A file of posts cannot be read.
     SettingsError
-        ``out`` holds a run with other settings, posts or base, or ``soup`` names an artefact of another make.
+        ``out`` holds a run with other settings, posts or base, or none at all where it is to be resumed, or ``soup``
+        names an artefact of another make.
     StoppedError
         The run was asked to stop, by Ctrl-C or TERM.
     """
+    if resume and not (out / INPUTS).is_file():
+        raise SettingsError(f"{out} holds no run to go on with: correct the folder, or begin a run without --resume.")
     taxonomy = Taxonomy.load(settings.taxonomy)
     posts = read_posts(settings, taxonomy)
     folds = deal(posts, settings)
@@ -148,7 +165,7 @@ def train(
 
     def on_dev(dev: Sequence[LabelledPost]) -> dict[str, Any]:
         texts = [normalise(post.text).text for post in dev]
-        tied = int(are_tied(dev, posts.learnt).sum())
+        tied = int(are_related(dev, posts.learnt).sum())
         logits = infer(network, tokenizer, texts), wide.run(texts)
         return figures("narratrace, torch", dev, *logits, raised) | {"tied": tied}
 
@@ -201,7 +218,8 @@ def train(
             export_onnx(network, full)
             quantise(full, int8)
         draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC), files={}, **fields)
-        (folder / CARD).write_text(render_card(draft, taxonomy, sets), encoding="utf-8")
+        card = render_card(draft, taxonomy, sets, environment=describe_environment())
+        (folder / CARD).write_text(card, encoding="utf-8")
 
     artefact = save_artefact(out / "artefact", fill, **fields)
     return artefact, metrics
@@ -268,9 +286,10 @@ def _claim(out: Path, settings: TrainingSettings, base: Path, taxonomy: Taxonomy
     if settings.early_stopping and settings.early_stopping.dev:
         sources.append(settings.data.dev[settings.early_stopping.dev])
     digests |= {source: fingerprint(source) for source in sources}
-    record = out / "inputs.json"
+    record = out / INPUTS
     if record.is_file():
-        before = json.loads(record.read_text())
+        before = json.loads(record.read_text(encoding="utf-8"))
+        before.pop(MEASURED_ON, None)  # the figures of a finished run may be taken on others
         changed = sorted(name for name in {*before, *digests} if digests.get(name) != before.get(name))
         if changed:
             raise SettingsError(
@@ -278,6 +297,7 @@ def _claim(out: Path, settings: TrainingSettings, base: Path, taxonomy: Taxonomy
             )
     out.mkdir(parents=True, exist_ok=True)
     save_settings(settings, out / "settings.yaml")
-    record.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+    measured_on = {source: fingerprint(source) for source in settings.data.dev.values()}
+    record.write_text(json.dumps(digests | {MEASURED_ON: measured_on}, indent=1) + "\n", encoding="utf-8")
     environment = json.dumps(describe_environment(), indent=1)
     (out / "environment.json").write_text(environment + "\n", encoding="utf-8")

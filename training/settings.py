@@ -141,15 +141,26 @@ class OptimiserSettings(Settings):
 
 
 class LossSettings(Settings):
-    """What is asked of the network."""
+    """What is asked of the network: narratives and stances, together or one of them alone."""
 
-    stance: float = Field(ge=0, description="Weight of the stance's cross-entropy beside the narratives' loss.")
+    narratives: float = Field(
+        default=1.0, ge=0, description="Weight of the narratives' binary cross-entropy; 0: the stance is learnt alone."
+    )
+    stance: float = Field(
+        ge=0, description="Weight of the stance's cross-entropy beside it; 0: the narratives are learnt alone."
+    )
     positive_weight_power: float = Field(
         ge=0, le=1, description="Positives of a rare narrative weigh (negatives / positives) to this power."
     )
     positive_weight_limit: float = Field(ge=1, description="... but at most this much.")
     dropout: float = Field(ge=0, lt=1, description="Dropout before the heads.")
     hidden_dropout: float = Field(ge=0, lt=1, description="Dropout within the encoder's layers (attention has none).")
+
+    @model_validator(mode="after")
+    def _something_is_learnt(self) -> LossSettings:
+        if not self.narratives and not self.stance:
+            raise ValueError("narratives and stance are both 0, so that nothing is learnt: give one of them a weight")
+        return self
 
 
 class WideSettings(Settings):

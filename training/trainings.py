@@ -85,7 +85,7 @@ def train_all(
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     messages, stop = context.Queue(), context.Event()
-    with _listening() as asked_to_stop:
+    with listening() as asked_to_stop:
         if missing and settings.optimiser.frozen_layers and not (out / OFFSETS).is_file():
             _prepare_states(settings, posts, out, jobs, on_progress, asked_to_stop)
         with ProcessPoolExecutor(jobs, context, _connect, (messages, stop)) as pool:
@@ -103,7 +103,7 @@ def train_all(
 
 
 @contextmanager
-def _listening() -> Iterator[Callable[[], bool]]:
+def listening() -> Iterator[Callable[[], bool]]:
     """Within, the first Ctrl-C or TERM is only remembered, and told when asked; another one ends the run at once."""
     asked = False
     if threading.current_thread() is not threading.main_thread():  # where no signal can be caught

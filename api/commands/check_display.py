@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SHOWN = 3
 """Examples of a finding; --json and --html have more."""
 
+TABLES = (("narrative", "stance"), ("narrative", "source"), ("stance", "language"), ("stance", "source"))
+"""Rows and columns of the tables of counts; narratives by language stand beside how many posts there are of each."""
+
 COLUMNS_SHOWN = 8
 """Columns of a table of counts; the rest are added up."""
 
@@ -30,14 +33,14 @@ def show(report: Report, console: Console) -> None:
         _show_support(
             [one for one in report.support if one.split == split], report.table(split, "narrative", "language"), console
         )
-        for columns in ("language", "source"):
-            _show_counts(report.table(split, "stance", columns), console)
+        for rows, columns in TABLES:
+            _show_counts(report.table(split, rows, columns), console)
         for lengths in report.lengths:
             if lengths.split == split:
                 console.print(
                     f"Tokens: half of the posts have at most {lengths.median}, 95 % at most {lengths.most}, the "
-                    f"longest {lengths.longest}. Training cuts {lengths.cut} posts; of {lengths.truncated} the end is "
-                    "never read."
+                    f"longest {lengths.longest}. Training with max_tokens {lengths.at_once} cuts {lengths.cut} posts; "
+                    f"of {lengths.truncated} the end is never read."
                 )
         console.print()
     for finding in report.findings:
@@ -55,6 +58,8 @@ def _show_support(support: Sequence[Support], languages: Table, console: Console
 
 
 def _show_counts(table: Table, console: Console) -> None:
+    if not table.cells:
+        return
     names, cells = table.names, table.cells
     if len(names) > COLUMNS_SHOWN:
         names = [*names[:COLUMNS_SHOWN], f"{len(names) - COLUMNS_SHOWN} others"]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from narratrace.commands.options import LabelledColumns, parse_labelled_columns
+
 if TYPE_CHECKING:
     from narratrace.training.folds import Share
-    from narratrace.training.settings import ColumnSettings
 
 app = typer.Typer(
     help="Labelled posts: check them, split them, put their texts back.", no_args_is_help=True, rich_markup_mode="rich"
@@ -26,15 +27,6 @@ Sources = Annotated[
 ]
 TaxonomyOption = Annotated[
     str, typer.Option("--taxonomy", "-t", help="Id of a shipped taxonomy, or a YAML file.", show_default=False)
-]
-Maps = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map",
-        metavar="NAME=COLUMN",
-        help="Which column holds what, as in --map text=body or --map labels.police_heroes=is_police.",
-        show_default=False,
-    ),
 ]
 SHOWN_OFF = 0.05
 """Distance of a share from its target from which it is marked."""
@@ -52,12 +44,21 @@ def check(
         ),
     ],
     taxonomy: TaxonomyOption,
-    maps: Maps = None,
+    maps: LabelledColumns = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write everything that was found here.", show_default=False)
     ] = None,
     html_file: Annotated[
         Path | None, typer.Option("--html", help="Write a page to read here.", show_default=False)
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=3,
+            max=512,
+            help="Tokens that training will read at once, max_tokens of its settings.",
+            show_default="of the built-in artefact",
+        ),
     ] = None,
 ) -> None:
     r"""Check labelled posts before anything is learnt from them.
@@ -90,7 +91,9 @@ def check(
         if path and not path.parent.is_dir():
             raise InputError(f"There is no folder {path.parent} for the report: make it first.")
     with Console(stderr=True, highlight=False).status("Reading") as status:
-        report = run(parse_splits(sources), known, parse_maps(maps), on_stage=status.update)
+        report = run(
+            parse_splits(sources), known, parse_labelled_columns(maps), on_stage=status.update, max_tokens=max_tokens
+        )
     show(report, Console(highlight=False))
     if json_file:
         json_file.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -113,7 +116,7 @@ def split(
         int | None, typer.Option(min=2, help="So many parts of one size, fold-1, fold-2, ...", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides among what is equally good.")] = 0,
-    maps: Maps = None,
+    maps: LabelledColumns = None,
 ) -> None:
     r"""Split labelled posts so that related ones stay together and every part has its share of everything.
 
@@ -142,7 +145,7 @@ def split(
     fractions = _parse_parts(parts) if parts else {f"fold-{fold + 1}": 1 / (folds or 1) for fold in range(folds or 0)}
     console = Console(stderr=True, highlight=False)
     with console.status("Splitting"):
-        shares = split_files(sources, Taxonomy.load(taxonomy), parse_maps(maps), fractions, out, seed)
+        shares = split_files(sources, Taxonomy.load(taxonomy), parse_labelled_columns(maps), fractions, out, seed)
     _show_shares(shares, list(fractions), Console(highlight=False))
     console.print(f"{len(fractions)} parts are in {out}.", markup=False)
 
@@ -191,17 +194,6 @@ def hydrate(
     console.print(f"{found.found:,} labels found their post{where}; {found.missing:,} did not.", markup=False)
     if not found.found:
         raise typer.Exit(1)
-
-
-def parse_maps(maps: Sequence[str] | None) -> ColumnSettings:
-    """Read ``--map`` options as settings of columns."""
-    from narratrace.model.settings import apply_override, check_settings
-    from narratrace.training.settings import ColumnSettings
-
-    fields: dict[str, Any] = {}
-    for one in maps or ():
-        apply_override(fields, one)
-    return check_settings(ColumnSettings, fields, "--map")
 
 
 def _parse_parts(said: str) -> dict[str, float]:

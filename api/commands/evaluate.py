@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from narratrace.commands.options import BackendName, Threads
+from narratrace.commands.options import BackendName, LabelledColumns, Threads, parse_labelled_columns
 from narratrace.commands.score import THRESHOLDS_HELP
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    maps: LabelledColumns = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report, figures and card.")] = Path("evaluation"),
     config: Annotated[
         Path | None,
@@ -65,6 +66,10 @@ def evaluate(
 
         narratrace evaluate builtin mine=posts.jsonl -o evaluation
 
+    A spreadsheet whose columns are called otherwise:
+
+        narratrace evaluate builtin posts.csv --map text=body --map account=user -o evaluation
+
     Your own artefact, beside baselines that learn from the same posts, and int8 beside torch:
 
         narratrace evaluate runs/mine/artefact --config runs/mine/settings.yaml --compare torch -o evaluation
@@ -83,18 +88,21 @@ def evaluate(
         from narratrace.training.evaluation.report import FIGURES, REPORT, write_evaluation
         from narratrace.training.labelled import read_labelled
         from narratrace.training.run_posts import read_posts
-        from narratrace.training.settings import COLUMNS, TrainingSettings
+        from narratrace.training.settings import TrainingSettings
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", "Evaluating") from error
 
     if (out / FIGURES).exists() and not overwrite:
         raise InputError(f"There is an evaluation in {out}: choose another folder with -o, or add --overwrite.")
     opened = Artefact.open(None if artefact == BUILTIN_NAME else artefact)
-    learnt, columns = None, COLUMNS
+    if maps and not data:
+        raise InputError("--map is for DATA: name some, or use --set data.columns.text=body for those of --config.")
+    learnt, columns = None, None
     if config:
         settings = load_settings(TrainingSettings, config, overrides or ())
         learnt, columns = Learnt(read_posts(settings, opened.taxonomy), settings), settings.data.columns
     if data:
+        columns = parse_labelled_columns(maps, columns)
         sets = {name: read_labelled(source, opened.taxonomy, columns) for name, source in _name(data).items()}
     else:
         sets = learnt.posts.dev if learnt else {}
@@ -161,6 +169,7 @@ class _Display:
 def _show(figures: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
+    from narratrace.model.printable import printable
     from narratrace.training.metrics import HEADLINES, headline
 
     for name, found in figures["sets"].items():
@@ -182,3 +191,5 @@ def _show(figures: dict[str, Any], console: Console) -> None:
                 table.add_row(what, *(headline(measured, key) for measured in rows.values()))
             console.print(table)
             console.print()
+    for row, why in figures["left_out"].items():
+        console.print(f"The row '{row}' is left out. {printable(why)}", soft_wrap=True, markup=False)

@@ -63,5 +63,9 @@ def extend(
     console.print(
         f"all other scores on {report.checked} posts moved by at most {report.moved:.1e} (allowed: {BOUND:.0e})"
     )
+    if not check:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            "no dev posts were compared: give labelled posts with --check to compare all other scores on them, too"
+        )
     console.print("threshold: none, posts from a score of 0.5 are left to review")
     console.print(f"The artefact is in {escape(printable(extended.path))}.")

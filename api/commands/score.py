@@ -166,9 +166,8 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
         f"[bold]{summary.posts:,}[/bold] posts scored in {summary.seconds:,.1f} s "
         f"({summary.posts_per_second:,.0f} posts/s) with {escape(printable(summary.artefact))}"
     )
-    if summary.texts < summary.posts:
-        saved = 1 - summary.texts / posts
-        console.print(f"They repeat {summary.texts:,} distinct texts, each scored once: {saved:.0%} saved")
+    if summary.saved:
+        console.print(f"They repeat {summary.texts:,} distinct texts, each scored once: {summary.saved:.0%} saved")
     for title, counts in (("Language", summary.languages), ("Stance", summary.stances)):
         shown = table(title, "posts", "share")
         for name, number in counts.items():

@@ -28,11 +28,16 @@ def train(
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side; each takes some 3 GB.")] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in the folder, and refuse to begin one.", show_default=False),
+    ] = False,
 ) -> None:
     r"""Fine-tune an encoder on labelled posts, and save it with calibration and thresholds as an artefact.
 
     Cross-validation trains once per fold; with final: all, one more training sees every post. Ctrl-C leaves
-    checkpoints, as does a power cut: the same command goes on where it was, and gives the same artefact.
+    checkpoints, as does a power cut: the same command goes on where it was, and gives the same artefact. With --resume
+    it refuses a folder that holds no run, so that a mistyped one is noticed.
     OUT/training.html has the curves, while it runs: tensorboard --logdir OUT/logs. Needs the extra \[train].
 
     [bold]Example[/bold], an invented campaign:
@@ -79,7 +84,7 @@ def train(
                 last_line = time.monotonic()
                 console.print(", ".join(_line(name, step) for name, step in steps.items()))
 
-        artefact, _ = run(settings, out, jobs=jobs, on_progress=show)
+        artefact, _ = run(settings, out, jobs=jobs, resume=resume, on_progress=show)
     folder = escape(printable(artefact.path))
     console.print(
         f"Artefact {escape(artefact.id)} is in {folder}; look at it with: narratrace info {folder}", soft_wrap=True

@@ -3,8 +3,8 @@
     python benchmarks/copypasta/archives.py ARCHIVE... [--groups 30]
 
 ARCHIVE is anything that `narratrace group` reads. For every printed group: posts, texts, accounts, cohesion, the
-representative, and its least similar members with stage and similarity. Exact copies are left out of the draw, as they
-leave nothing to judge.
+representative, and its least similar members with stage and similarity. Groups of exact copies alone are left out of
+the draw, as they leave nothing to judge; how many they are is printed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def show(grouper: CopypastaGrouper, count: int) -> None:
     for post in changed.select(["group", "text", "stage", "similarity"]).to_pylist():
         members[post["group"]][post["text"]] = post
     groups = [group for group in grouper.groups_.to_pylist() if group["group"] in members]
-    for group in random.Random(0).sample(groups, min(count, len(groups))):
+    drawn = min(count, len(groups))
+    print(f"{drawn} at random of the {len(groups):,} groups with other than exact copies in them "
+          f"({grouper.groups_.num_rows - len(groups):,} have exact copies alone):")  # fmt: skip
+    for group in random.Random(0).sample(groups, drawn):
         note = f", {group['innocent']}" if group["innocent"] else ""
         print(f"## posts {group['posts']}, texts {group['texts']}, accounts {group['accounts']}, "
               f"cohesion {group['cohesion']:.2f}{note}: {line(group['text'])}")  # fmt: skip

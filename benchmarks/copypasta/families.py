@@ -60,18 +60,22 @@ def load_halves(families: Path, background: Path, size: int) -> tuple[Collection
     background
         Parquet file with the column text.
     size
-        Posts of the background, for both halves together.
+        Posts of the background in each half; no post is in both.
     """
     rows = [json.loads(line) for line in families.read_text(encoding="utf-8").splitlines()]
     posts = pq.read_table(background, columns=["text"])["text"].to_pylist()
+    if len(posts) < 2 * size:
+        raise SystemExit(f"{background} has {len(posts):,} posts, but two halves of {size:,} are asked for.")
     random.Random(0).shuffle(posts)
     halves = []
     for half in (0, 1):
         mine = [row for row in rows if crc32(row["family"].encode()) % 2 == half]
         for seed in [row for row in mine if row["kind"] == SEED]:
             chance = random.Random(seed["family"])
-            mine += [seed | {"kind": kind, "text": change(seed["text"], chance)} for kind, change in KINDS.items()]
-        mine += [{"family": "", "kind": BACKGROUND, "text": text} for text in posts[half:size:2]]
+            variants = [seed | {"kind": kind, "text": change(seed["text"], chance)} for kind, change in KINDS.items()]
+            # A text in one script has no variant in that script: a copy of the seed would flatter everybody.
+            mine += [variant for variant in variants if variant["text"] != seed["text"]]
+        mine += [{"family": "", "kind": BACKGROUND, "text": text} for text in posts[half * size : (half + 1) * size]]
         random.Random(half).shuffle(mine)
         halves.append(Collection(*([row[name] for row in mine] for name in ("text", "kind", "family"))))
     return halves[0], halves[1]

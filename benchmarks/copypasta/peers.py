@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -189,11 +190,22 @@ def e5(folder: Path, texts: list[str]) -> np.ndarray:
 
 
 LEXICAL_PEERS = {
-    "datasketch MinHash": Peer(datasketch_minhash, (0.2, 0.25, 0.3, 0.4, 0.5)),
-    "rensa MinHash": Peer(rensa_minhash, (0.2, 0.25, 0.3, 0.4, 0.5)),
-    "near-dupes": Peer(near_dupes, (0.2, 0.25, 0.3, 0.4, 0.5)),
+    "datasketch MinHash": Peer(datasketch_minhash, (0.15, 0.2, 0.25, 0.3, 0.4, 0.5)),
+    "rensa MinHash": Peer(rensa_minhash, (0.15, 0.2, 0.25, 0.3, 0.4, 0.5)),
+    "near-dupes": Peer(near_dupes, (0.15, 0.2, 0.25, 0.3, 0.4, 0.5)),
     "TF-IDF cosine": Peer(tf_idf, (0.35, 0.4, 0.45, 0.5, 0.55)),
 }
+
+
+def lexical_peers() -> dict[str, Peer]:
+    """Peers that need no vectors, each on the texts as they are and after our normalisation."""
+    found = {}
+    for name, peer in LEXICAL_PEERS.items():
+        found[name] = peer
+        found[f"{name}, our folding"] = Peer(partial(on_folded, peer.group), peer.thresholds)
+    return found
+
+
 SLOW_PEERS = {"coordination-network-toolkit": Peer(coordination_toolkit, (0.6, 0.7))}
 
 

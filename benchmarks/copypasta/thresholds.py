@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("families", type=Path)
     parser.add_argument("background", type=Path)
-    parser.add_argument("--posts", type=int, default=3000)
+    parser.add_argument("--posts", type=int, default=3000, help="posts of the background in each half (default 3000)")
     parser.add_argument("--artefact", type=Path)
     given = parser.parse_args()
     classifier = Classifier.load(given.artefact)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from narratrace.inference.archives.ledger import replacing
+from narratrace.inference.archives.ledger import damaged, replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -31,13 +32,19 @@ def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 
 def map_arrow(path: Path) -> pa.Table:
     """Map a file: what is looked at costs memory, not what lies there."""
-    return _open(path).read_all()
+    with _mapping(path) as reader:
+        return reader.read_all()
 
 
 def map_batch(path: Path, number: int) -> pa.RecordBatch:
     """Map one record batch of a file."""
-    return _open(path).get_batch(number)
+    with _mapping(path) as reader:
+        return reader.get_batch(number)
 
 
-def _open(path: Path) -> pa.ipc.RecordBatchFileReader:
-    return pa.ipc.open_file(pa.memory_map(os.fsencode(path)))  # bytes, as the name may be no UTF-8
+@contextmanager
+def _mapping(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
+    try:
+        yield pa.ipc.open_file(pa.memory_map(os.fsencode(path)))  # bytes, as the name may be no UTF-8
+    except (FileNotFoundError, pa.ArrowException) as error:
+        raise damaged(path) from error

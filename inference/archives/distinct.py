@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from narratrace.inference.archives.arrow_files import map_arrow, map_batch, write_arrow
 from narratrace.inference.archives.keys import find_keys, first_of_each
+from narratrace.inference.archives.ledger import files_left
 from narratrace.inference.archives.shards import TEXTS_SCHEMA, keys_in
+from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,6 +60,7 @@ class ScoreTexts:
         texts = self._texts(int(unit))
         rows = first_of_each(keys_in(texts))
         together = _path(self.folder, int(unit))
+        all_there = _holds(together, len(rows))
         starts = range(0, max(len(rows), 1), self.window)
         windows = []
         for number, start in enumerate(starts):
@@ -65,16 +68,17 @@ class ScoreTexts:
             path = self.folder / "scores" / f"{name}.arrow"
             windows.append(path)
             window = texts.take(rows[start : start + self.window])
-            if not path.exists() and not together.exists():
+            if not all_there and not _holds(path, window.num_rows):
                 scored = score_texts(window, self.classifier, self.workers)
                 write_arrow(path, scored.schema, [scored])
-            yield name, {"unit": unit, "share": 1 / len(starts), "count": window.num_rows}
-        if not together.exists():
+            said = {"unit": unit, "share": 1 / len(starts), "count": window.num_rows}
+            yield name, said if all_there else said | files_left(self.folder, path)
+        if not all_there:
             whole = _one_batch(pa.concat_tables(map(map_arrow, windows)))
             write_arrow(together, whole.schema, [whole])
         for path in windows:
             path.unlink(missing_ok=True)
-        yield unit, {"unit": unit, "share": 0, "count": 0}
+        yield unit, {"unit": unit, "share": 0, "count": 0} | files_left(self.folder, together)
 
     def _texts(self, partition: int) -> pa.Table:
         batches = [map_batch(path, partition) for path in sorted((self.folder / "texts").glob("*.arrow"))]
@@ -163,6 +167,14 @@ def look_up(folder: Path, partition: int, keys: NDArray[np.uint64]) -> pa.Table:
     scores = map_batch(_path(folder, partition), 0)
     rows = find_keys(keys, scores["key_high"].to_numpy(), scores["key_low"].to_numpy())
     return pa.Table.from_batches([scores]).drop_columns(["key_high", "key_low"]).take(rows)
+
+
+def _holds(path: Path, rows: int) -> bool:
+    """Tell whether a file of so many texts is there and can be opened; a run may end before it is recorded."""
+    try:
+        return path.exists() and map_batch(path, 0).num_rows == rows
+    except InputError:
+        return False
 
 
 def _path(folder: Path, partition: int) -> Path:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from narratrace.inference.archives.arrow_files import map_arrow
 from narratrace.inference.archives.distinct import look_up
-from narratrace.inference.archives.ledger import replacing
+from narratrace.inference.archives.ledger import files_left, replacing
 from narratrace.inference.archives.shards import keys_in, partition_of
 from narratrace.inference.archives.tallies import tally, write_tally
 from narratrace.inference.archives.writers import ScoreFormat, open_writer
@@ -41,17 +41,19 @@ class JoinScores:
         """Join a shard."""
         posts = map_arrow(self.folder / "posts" / f"{unit}.arrow")
         scored = join(posts, self.folder, self.partitions)
-        write_tally(self.folder, unit, *tally(scored, keys_in(posts)))
+        tallied = write_tally(self.folder, unit, *tally(scored, keys_in(posts)))
         if not self.text:
             scored = scored.drop_columns(["text"])
-        with replacing(self.folder / "scored" / f"{unit}.{self.form}") as path:
-            writer = open_writer(self.form, path, scored.schema)
+        path = self.folder / "scored" / f"{unit}.{self.form}"
+        with replacing(path) as scratch:
+            writer = open_writer(self.form, scratch, scored.schema)
             try:
                 for batch in scored.to_batches():
                     writer.write(batch)
             finally:
                 writer.close()
-        yield unit, {"unit": unit, "share": 1, "count": scored.num_rows} | count(scored)
+        said = {"unit": unit, "share": 1, "count": scored.num_rows} | count(scored)
+        yield unit, said | files_left(self.folder, path, *tallied)
 
 
 def join(posts: pa.Table, folder: Path, partitions: int) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -61,7 +62,8 @@ class Ledger:
     """A run's record: one line for the run itself, then one for each part that is done.
 
     Lines are only ever appended, each reaches the disk before the next part begins, and a line that was cut off by a
-    power loss counts for nothing, so that the file is right at whatever moment the run is stopped.
+    power loss counts for nothing, so that the file is right at whatever moment the run is stopped. A part counts as
+    done only while the files that it left, if it says which (`files_left`), are what they were.
 
     Parameters
     ----------
@@ -105,6 +107,7 @@ class Ledger:
         if goes_on:
             self.done = done
             _cut(path, lines)
+            self._give_up_damaged()
         else:
             shutil.rmtree(path.parent, ignore_errors=True)
             with replacing(path) as scratch:
@@ -123,9 +126,69 @@ class Ledger:
         os.fsync(self._file.fileno())
         self.done[part] = said
 
+    def check(self) -> None:
+        """Make sure that all files which finished parts left are what they were, before anything builds on them.
+
+        Raises
+        ------
+        InputError
+            If one is damaged or missing. Whoever opens the ledger again finds its part not done.
+        """
+        if found := list(self._damaged().values()):
+            raise damaged(found[-1])  # what stands for other files comes after them
+
+    def _give_up_damaged(self) -> None:
+        given_up = self._damaged()
+        for path in given_up.values():
+            path.unlink(missing_ok=True)
+        for part in given_up.keys() | {self._last(part) for part in given_up}:
+            self.done.pop(part, None)
+
+    def _damaged(self) -> dict[str, Path]:
+        """Find finished parts of which a file is not what it was, each with that file.
+
+        The last part of a unit may have put the files of the others together: its own then stand for theirs.
+        """
+        found: dict[str, Path] = {}
+        for part, said in self.done.items():
+            for name, size, digest in said.get("files", ()):
+                if not _is_as_left(self.path.parent / name, size, digest):
+                    found[part] = self.path.parent / name
+        whole = {part for part, said in self.done.items() if said.get("files") and part not in found}
+        return {part: path for part, path in found.items() if self._last(part) not in whole}
+
+    def _last(self, part: str) -> str:
+        step, _, name = part.rpartition(" ")
+        return f"{step} {self.done[part].get('unit', name)}"
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def files_left(folder: Path, *paths: Path) -> dict[str, list[list[Any]]]:
+    """Say which files a part leaves in the folder of a ledger: the name, the size and the digest of each."""
+    return {"files": [[path.relative_to(folder).as_posix(), path.stat().st_size, _digest(path)] for path in paths]}
+
+
+def damaged(path: Path) -> InputError:
+    """Make the error that says that a file of an unfinished run is not what it was."""
+    return InputError(
+        f"{printable(path)} is damaged or missing, though a part of this run had left it whole: give the same command "
+        "again, which makes that part anew, and check the disk if this comes back."
+    )
+
+
+def _is_as_left(path: Path, size: int, digest: str) -> bool:
+    try:
+        return path.stat().st_size == size and _digest(path) == digest
+    except OSError:
+        return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _lines(path: Path) -> list[bytes]:

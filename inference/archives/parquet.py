@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BATCH_ROWS = 1024
+# What Arrow raises where a value, or one inside a list or struct, is no UTF-8, out of range, or of an unknown zone.
+_UNHOLDABLE = (ValueError, OverflowError, LookupError, pa.ArrowException)
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -109,16 +111,36 @@ def _inner_fields(kind: pa.DataType) -> list[pa.Field]:
     return [kind.field(place) for place in range(kind.num_fields)] if pa.types.is_struct(kind) else []
 
 
+class ArrowValue:
+    """A value that Python cannot hold, as a day after the year 9999: no text, no time, and not nothing either."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self._kind = kind
+
+    def __str__(self) -> str:
+        """Say what it would be."""
+        return f"<{self._kind}>"
+
+
 def _to_python(column: pa.Array) -> list[object]:
     """Python values of an Arrow column; times may lie outside Python's years, strings may not be UTF-8."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type):
         unit = _PER_SECOND[column.type.unit]
-        return [None if value is None else from_epoch(value, unit) for value in column.cast(pa.int64()).to_pylist()]
+        return [
+            None if value is None else from_epoch(value, unit) or ArrowValue(column.type)
+            for value in column.cast(pa.int64()).to_pylist()
+        ]
     try:
         return column.to_pylist()  # type: ignore[no-any-return]
-    except UnicodeDecodeError:
-        # The raw bytes; whoever reads the field replaces what is not UTF-8.
-        binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
-        return column.cast(binary).to_pylist()  # type: ignore[no-any-return]
+    except _UNHOLDABLE:
+        return [_one_to_python(scalar) for scalar in column]
+
+
+def _one_to_python(scalar: pa.Scalar) -> object:
+    try:
+        return scalar.as_py()
+    except _UNHOLDABLE:
+        # The raw bytes of a string; whoever reads the field replaces what is not UTF-8.
+        return scalar.as_buffer().to_pybytes() if isinstance(scalar, pa.BinaryScalar) else ArrowValue(scalar.type)

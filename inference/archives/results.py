@@ -19,6 +19,7 @@ from narratrace.model.settings import save_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import IO
 
     from pydantic import BaseModel
 
@@ -166,6 +167,43 @@ def concatenate(parts: Sequence[Path], path: Path, header: int = 0) -> None:
             with part.open("rb") as file:
                 file.seek(header if number else 0)
                 shutil.copyfileobj(file, out)
+
+
+def write_counted(name: str, write: Callable[[Path], object], rows: int, path: Path) -> None:
+    """Write a file of results, by its name, and make sure that it holds as many rows as it should.
+
+    Raises
+    ------
+    InputError
+        If it does not.
+    """
+    write(path)
+    found = count_rows(path, name.rpartition(".")[2])
+    if found != rows:
+        raise InputError(
+            f"{name} came out with {found:,} rows instead of {rows:,}, so no results were put in place: give the same "
+            "command again, and check the disk if this comes back."
+        )
+
+
+def count_rows(path: Path, form: str) -> int:
+    """Count the rows that a file of scores or rejects holds; a CSV's header is none."""
+    with path.open("rb") as file:
+        if form == "parquet":
+            return int(pq.read_metadata(file).num_rows)
+        if form == "jsonl":
+            return sum(block.count(b"\n") for block in _blocks(file))
+        ends = quotes = 0
+        for block in _blocks(file):
+            for outside in block.split(b'"'):  # a line end between quotes belongs to its cell
+                ends += 0 if quotes % 2 else outside.count(b"\n")
+                quotes += 1
+            quotes -= 1
+        return ends - 1
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    return iter(partial(file.read, 2**20), b"")
 
 
 def _write_text(text: str, path: Path) -> None:

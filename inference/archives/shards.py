@@ -14,7 +14,7 @@ import pyarrow as pa
 from narratrace.inference.archives.archive import Archive, MappedSource, PostBatch
 from narratrace.inference.archives.arrow_files import write_arrow
 from narratrace.inference.archives.keys import Distinct, first_of_each, keys_of, scored_form
-from narratrace.inference.archives.ledger import replacing
+from narratrace.inference.archives.ledger import files_left, replacing
 from narratrace.inference.archives.streams import CODECS
 from narratrace.inference.archives.writers import json_line
 
@@ -114,15 +114,16 @@ class ReadPosts:
         keyed = [add_keys(batch.posts, self.distinct) for batch in batches]
         texts = pa.Table.from_batches([texts for _, texts in keyed], TEXTS_SCHEMA)
         posts_path, texts_path = (self.folder / kind / f"{name}.arrow" for kind in ("posts", "texts"))
+        rejects_path = self.folder / "rejects" / f"{name}.jsonl"
         write_arrow(posts_path, KEYED_SCHEMA, [posts for posts, _ in keyed], compressed=True)
         write_arrow(texts_path, TEXTS_SCHEMA, split_texts(texts, self.partitions), compressed=True)
         with (
-            replacing(self.folder / "rejects" / f"{name}.jsonl") as path,
+            replacing(rejects_path) as path,
             path.open("w", encoding="utf-8", newline="\n") as file,
         ):
             file.writelines(json_line(asdict(reject)) for batch in batches for reject in batch.rejects)
         reasons = Counter(reject.reason for batch in batches for reject in batch.rejects)
-        return {
+        return files_left(self.folder, posts_path, texts_path, rejects_path) | {
             "count": sum(batch.posts.num_rows for batch in batches),
             "rows_read": sum(batch.rows_read for batch in batches),
             "rejects": dict(reasons),

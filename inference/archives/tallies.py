@@ -97,10 +97,12 @@ def _sample(scored: pa.Table, keys: NDArray[np.uint64], owner: NDArray[np.int64]
     return pa.concat_tables(chosen) if chosen else SAMPLES.empty_table()
 
 
-def write_tally(folder: Path, shard: str, counts: pa.Table, samples: pa.Table) -> None:
-    """Write what :func:`tally` gives for a shard."""
-    for kind, table in (("counts", counts), ("samples", samples)):
-        write_arrow(folder / kind / f"{shard}.arrow", table.schema, table.to_batches(), compressed=True)
+def write_tally(folder: Path, shard: str, counts: pa.Table, samples: pa.Table) -> list[Path]:
+    """Write what :func:`tally` gives for a shard; return the files."""
+    tables = {folder / kind / f"{shard}.arrow": table for kind, table in (("counts", counts), ("samples", samples))}
+    for path, table in tables.items():
+        write_arrow(path, table.schema, table.to_batches(), compressed=True)
+    return list(tables)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from narratrace.inference.archives.archive import NARRATIVES
@@ -103,7 +104,8 @@ def coordinate(
 ) -> Coordination:
     """Find what groups and times say about accounts.
 
-    Groups with an innocent explanation (a share button's text, a line of verse) are described, but tie nobody.
+    Groups with an innocent explanation (a share button's text, a line of verse) are described, but tie nobody unless
+    the settings say so.
 
     Parameters
     ----------
@@ -116,11 +118,14 @@ def coordinate(
     if "narratives" not in posts.column_names:
         posts = posts.append_column("narratives", pa.nulls(posts.num_rows, NARRATIVES))
     window = settings.window_minutes * 60
-    placed = posts.select(["account_id", "created_at", "group"])  # filtered without the texts
+    placed = posts.select(["row", "account_id", "created_at", "group"])  # filtered without the texts
     repost = pc.fill_null(posts["is_repost"], False)
     chosen = placed if settings.reposts == "include" else placed.filter(pc.invert(repost))
     copies = read_copies(chosen)
-    tying = _without_innocent(copies, groups)
+    ties_nobody = groups.filter(pc.is_valid(groups["innocent"]))["group"].to_numpy()
+    if settings.innocent == "include":
+        ties_nobody = ties_nobody[:0]
+    tying = _without(copies, ties_nobody)
     of_group, of_account = find_bursts(tying, window, settings.shuffles, settings.seed)
     shared = tying.where(tying.is_shared())
     ties = find_ties(shared.first_of_accounts(), window, settings.neighbours)
@@ -129,18 +134,18 @@ def coordinate(
     table = _tabulate(ties, copies, "all" if settings.reposts == "include" else "posts")
     graph = build_graph(accounts, table, settings.graph_ties)
     if settings.reposts == "apart":
-        reposted = _without_innocent(read_copies(placed.filter(repost)), groups)
+        reposted = _without(read_copies(placed.filter(repost)), ties_nobody)
         shared = reposted.where(reposted.is_shared())
         apart = find_ties(shared.first_of_accounts(), window, settings.neighbours)
         table = pa.concat_tables([table, _tabulate(apart, reposted, "reposts")])
-    return Coordination(describe_groups(groups, posts, copies, of_group, window), accounts, table, graph)
+    described = describe_groups(groups, posts, chosen, copies, of_group, ties_nobody, window)
+    return Coordination(described, accounts, table, graph)
 
 
-def _without_innocent(copies: Copies, groups: pa.Table) -> Copies:
-    """Take posts of groups with an innocent explanation for posts without a group."""
-    innocent = groups.filter(pc.is_valid(groups["innocent"]))["group"].to_numpy()
-    is_innocent = np.append(np.isin(copies.groups, innocent), False)  # the last is for -1
-    return copies._replace(group=np.where(is_innocent[copies.group], -1, copies.group))
+def _without(copies: Copies, groups: NDArray[np.int64]) -> Copies:
+    """Take posts of some groups for posts without a group."""
+    left_out = np.append(np.isin(copies.groups, groups), False)  # the last is for -1
+    return copies._replace(group=np.where(left_out[copies.group], -1, copies.group))
 
 
 def _tabulate(ties: Ties, copies: Copies, layer: str) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,7 @@ MOST_ORIGINATORS = 5
 GROUP_FIELDS: tuple[pa.Field, ...] = (
     pa.field("posters", pa.int64(), nullable=False),
     pa.field("reposts", pa.int64(), nullable=False),
+    pa.field("first_post", pa.string()),
     pa.field("median_gap_s", pa.float64()),
     pa.field("originators", pa.list_(pa.string()), nullable=False),
     pa.field("languages", pa.list_(pa.string()), nullable=False),
@@ -40,23 +42,28 @@ GROUP_FIELDS: tuple[pa.Field, ...] = (
 """Columns that coordination adds to the groups.
 
 ``posters``: accounts whose posts count as copies, without those that only reposted unless reposts count. ``reposts``:
-posts that are reposts. ``median_gap_s``: median time from one account's first copy to the next account's,
+posts that are reposts. ``first_post``: id of the earliest copy; null where only reposts are in the group and these do
+not count. ``first_seen`` and ``last_seen``, which the grouping made of all posts, are replaced by those of the posts
+that count. ``median_gap_s``: median time from one account's first copy to the next account's,
 in seconds. ``originators``: the accounts with the earliest copy. ``languages``, ``scripts``: of its posts, the most
 frequent first. ``narratives``: that its posts advance, the most frequent first; null where posts are not scored.
 ``burst_accounts``: the most accounts whose first copies came within one window, which began at ``burst_start``.
 ``close_pairs``, ``expected_close_pairs``, ``p``, ``q``: see `narratrace.inference.coordination.bursts`; null where the
-group has an innocent explanation, or p and q where its times cannot be tested.
+group has an innocent explanation that keeps it apart, or p and q where its times cannot be tested. p and q are of all
+close pairs of the group: the densest window has none of its own.
 """
 
 
 def describe_groups(
     groups: pa.Table,
     posts: pa.Table,
+    counted: pa.Table,
     copies: Copies,
     burst: Burst,
+    ties_nobody: NDArray[np.int64],
     window: float,
 ) -> pa.Table:
-    """Add the columns of `GROUP_FIELDS` to a table of groups.
+    """Add the columns of `GROUP_FIELDS` to a table of groups, and take the times of the posts that count.
 
     Parameters
     ----------
@@ -64,10 +71,15 @@ def describe_groups(
         ``CopypastaGrouper.groups_``, sorted by ``group``.
     posts
         ``CopypastaGrouper.posts_``, with the column ``narratives``.
+    counted
+        Columns ``row``, ``group`` and ``created_at`` of the posts that count as copies: without reposts where these do
+        not.
     copies
-        The posts that count as copies, with the groups of `groups`.
+        The same posts as numbers, those of known accounts.
     burst
         Tests of the groups, in the order of `copies.groups`.
+    ties_nobody
+        Groups that were left out of these tests.
     window
         How close in time counts as close, in seconds.
     """
@@ -92,22 +104,26 @@ def describe_groups(
         for row in found.group_by(["group", "narrative"]).aggregate([([], "count_all")]).to_pylist():
             advanced.setdefault(row["group"], Counter())[row["narrative"]] = row["count_all"]
 
+    spans = _spans(counted)
+    rows_of_firsts = pa.array([spans[number][0] if number in spans else None for number in numbers], pa.int64())
+    first_posts = posts["id"].take(rows_of_firsts).to_pylist()
     first = copies.first_of_accounts()
     timed = _timing(first, window)
     posters = np.bincount(first.group, minlength=len(copies.groups)).tolist()
     at = {number: place for place, number in enumerate(copies.groups.tolist())}
-    innocent = groups["innocent"].to_pylist()
+    untested = set(ties_nobody.tolist())
     rows: list[tuple[Any, ...]] = []
-    for number, why in zip(numbers, innocent, strict=True):
+    for number, first_post in zip(numbers, first_posts, strict=True):
         place = at.get(number)
         gap, originators, size, start = timed.get(place, (None, [], None, None))
         tests: tuple[Any, ...] = (None,) * 4
-        if place is not None and place in timed and why is None:
+        if place is not None and place in timed and number not in untested:
             tests = (int(burst.close[place]), *(_known(of[place]) for of in (burst.expected, burst.p, burst.q)))
         rows.append(
             (
                 0 if place is None else posters[place],
                 reposts[number],
+                first_post,
                 gap,
                 originators,
                 _ranked(languages[number]),
@@ -121,7 +137,22 @@ def describe_groups(
     columns: Iterable[tuple[Any, ...]] = zip(*rows, strict=True) if rows else [()] * len(GROUP_FIELDS)
     for field, column in zip(GROUP_FIELDS, columns, strict=True):
         groups = groups.append_column(field, pa.array(column, field.type))
+    for place, name in ((1, "first_seen"), (2, "last_seen")):
+        times = [spans[number][place] if number in spans else None for number in numbers]
+        field = groups.schema.field(name)
+        groups = groups.set_column(groups.schema.get_field_index(name), field, pa.array(times, field.type))
     return groups
+
+
+def _spans(counted: pa.Table) -> dict[int, tuple[int, datetime | None, datetime | None]]:
+    """Tell the row of the earliest post of each group, and the times of the earliest and the latest."""
+    members = counted.filter(pc.is_valid(counted["group"]))
+    members = members.sort_by([("group", "ascending"), ("created_at", "ascending"), ("row", "ascending")])
+    found = members.group_by("group", use_threads=False).aggregate(
+        [("row", "first"), ("created_at", "min"), ("created_at", "max")]
+    )
+    columns = (found[name].to_pylist() for name in ("group", "row_first", "created_at_min", "created_at_max"))
+    return {group: (row, earliest, latest) for group, row, earliest, latest in zip(*columns, strict=True)}
 
 
 def script_of(text: str) -> str:

@@ -197,6 +197,7 @@ def plot_graph(graph: nx.Graph[str], most_accounts: int, min_groups: int) -> tup
                 ],
                 "line": {"color": "white", "width": 0.7},
             },
+            customdata=[node["label"] for node in nodes],
             text=[
                 f"{_plain(node['label'])}<br>{node['groups']} groups with others, {node['partners']} partners"
                 + (f"<br>cluster {node['cluster']}" if "cluster" in node else "")

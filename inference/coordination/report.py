@@ -37,6 +37,8 @@ MOST_VARIANTS = 6
 """Texts of a group that are set beside its representative, the most different first."""
 MOST_ACCOUNTS = 25
 """Accounts of a group that are listed, in order of their first copies; also accounts in the table of accounts."""
+MOST_NAMES = 1000
+"""Accounts of a group that the search of the page knows."""
 MOST_CHARACTERS = 1500
 """Of a text; the rest is left out."""
 PLOTTED_GROUPS = 25
@@ -80,6 +82,7 @@ def write_report(
     advancing = [group for group in groups if group["advanced"]][:PLOTTED_GROUPS]
     if advancing:
         narratives_plot = plot_narratives([Advanced(_name(group), dict(group["advanced"])) for group in advancing])
+    narratives = _narratives(found.groups, posts)
     drawn = 0
     if found.graph:
         graph, drawn = plot_graph(found.graph, settings.page_accounts, settings.min_groups)
@@ -105,7 +108,8 @@ def write_report(
             for row in found.accounts.slice(0, MOST_ACCOUNTS).to_pylist()
             if row["partners"]
         ],
-        narratives=_narratives(found.groups, posts),
+        narratives=narratives,
+        number_of={row["name"]: str(number) for number, row in enumerate(narratives or ())},
         narratives_plot=narratives_plot,
         advancing_groups=len(advancing),
         languages=sorted({language for group in groups for language in group["languages"]}),
@@ -146,33 +150,34 @@ def _view(group: dict[str, Any], posts: list[dict[str, Any]], with_reposts: bool
     """Gather what the page shows of a group."""
     text = _cut(group["text"])
     posts.sort(key=lambda post: (post["created_at"] is None, post["created_at"]))
+    counted = [post for post in posts if with_reposts or not post["is_repost"]]
     firsts: dict[str, dict[str, Any]] = {}
-    for post in posts:
+    # Where reposts do not count, an account is listed by one only if it has no other copy.
+    for post in [*counted, *posts]:
         firsts.setdefault(post["account_id"] or "", post)
-    copies = Counter(post["account_id"] or "" for post in posts)
-    start = posts[0]["created_at"]
+    copies = Counter(post["account_id"] or "" for post in counted)
+    start = group["first_seen"]
     counts = Counter(label for post in posts for label in post["narratives"] or ())
     return group | {
         "text": text,
         "excerpt": " ".join(group["text"].split())[:90],
         "median_gap": span(group["median_gap_s"]),
         "lasted": span((group["last_seen"] - group["first_seen"]).total_seconds() if group["first_seen"] else None),
-        "times": [
-            (post["account_id"] or "unknown", post["created_at"])
-            for post in posts
-            if post["created_at"] and (with_reposts or not post["is_repost"])
-        ],
+        "times": [(post["account_id"] or "unknown", post["created_at"]) for post in counted if post["created_at"]],
         "variants": _variants(text, posts),
         "listed": [
             {
                 "account": account or None,
                 "copies": copies[account],
                 "time": _clock(post["created_at"]),
-                "delay": span((post["created_at"] - start).total_seconds()) if post["created_at"] else None,
+                "delay": span((post["created_at"] - start).total_seconds())
+                if copies[account] and post["created_at"]
+                else None,
                 "repost": post["is_repost"],
             }
             for account, post in list(firsts.items())[:MOST_ACCOUNTS]
         ],
+        "names": " ".join(list(firsts)[:MOST_NAMES]),
         "unlisted": max(len(firsts) - MOST_ACCOUNTS, 0),
         "burst_start": _clock(group["burst_start"]),
         "first_seen": _clock(group["first_seen"]),

@@ -9,6 +9,7 @@ from pydantic import Field
 from narratrace.model.settings import Settings
 
 Reposts = Literal["include", "exclude", "apart"]
+Innocent = Literal["include", "apart"]
 
 
 class CoordinationSettings(Settings):
@@ -17,6 +18,11 @@ class CoordinationSettings(Settings):
     reposts: Reposts = Field(
         description="Whether reposts count as copies (include), not at all (exclude), or tie accounts in a layer of "
         "their own (apart)."
+    )
+    innocent: Innocent = Field(
+        default="apart",  # settings files of earlier runs do not name it
+        description="Whether groups with an innocent explanation tie nobody and are not tested (apart), or count as "
+        "others do (include).",
     )
     window_minutes: float = Field(gt=0, le=1440, description="Copies within so many minutes of each other are close.")
     min_groups: int = Field(ge=1, description="Accounts that share so many groups are tied repeatedly.")

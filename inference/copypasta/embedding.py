@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from narratrace.inference.archives.arrow_files import map_arrow
+from narratrace.inference.archives.ledger import files_left
 from narratrace.inference.copypasta.units import Units, numbered, write_columns
 
 if TYPE_CHECKING:
@@ -68,5 +69,5 @@ class EmbedTexts:
         vectors = self.embed(texts)
         flat = pa.array(vectors.ravel(), pa.float32())
         columns = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-        write_columns(self.folder / "vectors" / f"{unit}.arrow", vector=columns)
-        yield unit, {}
+        path = write_columns(self.folder / "vectors" / f"{unit}.arrow", vector=columns)
+        yield unit, files_left(self.folder.parent, path)

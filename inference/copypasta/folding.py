@@ -34,10 +34,13 @@ _PLATFORM = re.compile(
 )
 _FORMS_AT_ONCE = 2**12
 _LETTERS = re.compile(r"[^\W_]+")
-# Random tokens at the ends; "G20", "covid19" or "YouTube" change their kind of character too seldom.
+# Random tokens at the ends; "G20", "covid19" or "YouTube" change their kind of character too seldom. Digits alone are a
+# telephone number or a date as well as random: what differs in them is left to the fuzzy stage.
 _MOST_AFFIXES = 3
-_TOKEN = r"[A-Za-z0-9]{4,16}"
+_LONGEST_WORD = 16
+_TOKEN = r"[A-Za-z0-9]{4,40}"
 _AFFIX = re.compile(rf"(?:^{_TOKEN}(?![A-Za-z0-9])|(?<![A-Za-z0-9]){_TOKEN}$)")
+_JOINED_WORDS = re.compile(r"[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*[A-Z]*[0-9]*")  # StandWithHK, HongKongProtest2019
 _CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])|(?<=[A-Z])(?=[a-z])")
 _VOWEL = re.compile(r"[aeiouyAEIOUY]")
 
@@ -132,9 +135,9 @@ def _is_mark(character: str) -> bool:
 
 def _unless_random(match: re.Match[str]) -> str:
     token = match[0]
-    changes = len(_CHANGE.findall(token))
+    is_mixed = len(_CHANGE.findall(token)) >= (4 if token.isalpha() else max(2, len(token) // 5))
+    is_random = is_mixed and not _JOINED_WORDS.fullmatch(token)
     if token.isalpha():
-        is_random = changes >= 4 or not (token.isupper() or _VOWEL.search(token))
-    else:
-        is_random = changes >= 2 or (token.isdigit() and len(token) >= 6)
+        is_random |= not (token.isupper() or _VOWEL.search(token))
+        is_random &= len(token) <= _LONGEST_WORD
     return "" if is_random else token

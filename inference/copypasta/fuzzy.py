@@ -64,7 +64,7 @@ class FuzzyStage:
         Returns
         -------
         array
-            The greater of edit similarity and containment, where a link may stand on it, else 0.
+            The mean of edit similarity and containment, where a link may stand on it, else 0.
         """
         self.comparisons += len(a)
         return link_similarity(texts, shingles, a, b, self._settings)
@@ -102,7 +102,11 @@ def likely_pairs(sketches: NDArray[np.uint16], a: NDArray[np.int64], b: NDArray[
 def link_similarity(
     texts: list[str], shingles: Shingles, a: NDArray[np.int64], b: NDArray[np.int64], settings: FuzzySettings
 ) -> NDArray[np.float32]:
-    """Compare pairs of lexical forms; 0 where the likeness is not enough for a link."""
+    """Compare pairs of lexical forms; 0 where the likeness is not enough for a link.
+
+    The mean of edit similarity and containment: containment alone is 1 for every part of a text, also for one that a
+    rebuttal quotes.
+    """
     edits = edit_similarity(texts, a, b)
     shared = containment(shingles, a, b)
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
@@ -110,7 +114,8 @@ def link_similarity(
     common = shared * np.minimum(shingles.information[a], shingles.information[b])
     linked = (edits >= settings.min_edit_similarity) & (common >= settings.min_shared / 2)
     in_letters = shingles.in_letters[a] & shingles.in_letters[b]
-    alike = (edits + shared) / 2 >= np.where(in_letters, settings.min_mean_in_letters, settings.min_mean)
+    mean = (edits + shared) / 2
+    alike = mean >= np.where(in_letters, settings.min_mean_in_letters, settings.min_mean)
     linked |= (alike | (shared >= settings.min_containment)) & (common >= settings.min_shared) & is_part
     linked |= edits == 1
-    return np.where(linked, np.maximum(edits, shared), np.float32(0)).astype(np.float32)
+    return np.where(linked, mean, np.float32(0)).astype(np.float32)

@@ -54,7 +54,7 @@ class CopypastaGrouper:
     A cascade of stages, each wider than the one before: exact, normalised, script and fuzzy, and with embeddings
     semantic and translation. The copies that one stage finds go on to the next as one text with a weight, so a campaign
     of 100,000 copies costs what one post costs. A post joins a group by its similarity to the group's representative,
-    its most copied text; by the semantic stages a text brings its copies along.
+    its most copied text.
 
     Parameters
     ----------
@@ -114,8 +114,30 @@ class CopypastaGrouper:
     ) -> None:
         self.settings = settings or default_settings()
         self.embed = embed
-        self._make_fuzzy = fuzzy
+        self.fuzzy = fuzzy
         self._start()
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return what the grouper was made with, as scikit-learn asks for it; `deep` changes nothing."""
+        return {"settings": self.settings, "embed": self.embed, "fuzzy": self.fuzzy}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change what the grouper was made with; it counts from the next `fit` on.
+
+        Raises
+        ------
+        InputError
+            If there is no such parameter.
+        """
+        for name, value in params.items():
+            if name not in self.get_params():
+                raise InputError(f"CopypastaGrouper has no parameter {name}, only {', '.join(self.get_params())}.")
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        """Return a grouper made with the same, without posts; what embeds is shared, as a network cannot be copied."""
+        return type(self)(**self.get_params())
 
     def fit(self, posts: Posts, embeddings: Vectors | None = None) -> Self:
         """Group posts, forgetting those of before.
@@ -157,6 +179,7 @@ class CopypastaGrouper:
         self._pairs = self._pairs.plus(self._fuzzy.add(texts.lexical, texts.shingles, texts.priority, is_short))
         self._find_stars(weight, touched, before)
         self._find_rewritten(node, weight, before, embeddings)
+        self._settle(node, weight)
         self._label(node, is_short)
         return self
 
@@ -229,13 +252,15 @@ class CopypastaGrouper:
         self._posts = POST_SCHEMA.empty_table()
         self._texts = Texts()
         self._text_of = np.zeros(0, dtype=np.int64)
-        self._fuzzy = self._make_fuzzy(self.settings.fuzzy)
+        self._fuzzy = self.fuzzy(self.settings.fuzzy)
         self._pairs = Pairs.none()
         self._semantic = SemanticStage(self.settings.semantic)
         self._star = np.zeros(0, dtype=np.int64)
         self._similarity = np.zeros(0, dtype=np.float32)
         self._home = np.zeros(0, dtype=np.int64)
-        self._home_similarity = np.zeros(0, dtype=np.float32)
+        self._centre = np.zeros(0, dtype=np.int64)
+        self._tie = np.zeros(0, dtype=np.float32)
+        self._tie_stage = np.zeros(0, dtype=np.int64)
         self._next_group = 0
         self.labels_ = np.zeros(0, dtype=np.int64)
         self._label(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_))
@@ -253,7 +278,7 @@ class CopypastaGrouper:
             pairs.where(is_touched[pairs.a]),
             weight,
             texts.priority,
-            lambda a, b: self._fuzzy.verify(texts.lexical, texts.shingles, a, b),
+            self._verify_fuzzy,
         )
         kept = np.flatnonzero(~is_touched[:before])
         star[kept], similarity[kept] = self._star[kept], self._similarity[kept]
@@ -276,7 +301,7 @@ class CopypastaGrouper:
                 published = self._posts["text"].take(pa.array(first_post[wanted]))
                 self._semantic.add(wanted, self.embed(published.to_pylist()), texts)
         star_weight = np.bincount(self._star, weight, minlength=n).astype(np.int64)
-        self._home, self._home_similarity = find_stars(
+        self._home, _ = find_stars(
             n,
             self._semantic.pairs(self._star, texts),
             star_weight,
@@ -284,26 +309,71 @@ class CopypastaGrouper:
             lambda a, b: self._semantic.verify(a, b, texts),
         )
 
+    def _settle(self, node: NDArray[np.int64], weight: NDArray[np.int64]) -> None:
+        """Give each text the representative that it is similar to itself.
+
+        That is its star, or the home of its star. A text of a star with another home that is not similar to that home
+        stays behind, with those of the star that it is similar to.
+        """
+        texts, semantic, n = self._texts, self._semantic, len(weight)
+        self._centre, self._tie = self._star.copy(), self._similarity.copy()
+        self._tie_stage = np.full(n, _FUZZY, dtype=np.int64)
+        moved = np.flatnonzero(self._home[self._star] != self._star)
+        home = self._home[self._star[moved]]
+        similarity = self._verify_fuzzy(home, moved)
+        rest = np.flatnonzero(similarity == 0)
+        if self.embed is not None:
+            wanted = semantic.unheld(moved[rest], texts)
+            if len(wanted):
+                first_post = np.unique(node, return_index=True)[1]
+                published = self._posts["text"].take(pa.array(first_post[wanted]))
+                semantic.hold(wanted, self.embed(published.to_pylist()))
+        similarity[rest] = semantic.verify(home[rest], moved[rest], texts)
+        translated = is_translation(texts.shingles, moved[rest], home[rest])
+        self._tie_stage[moved[rest]] = np.where(translated, _TRANSLATION, _SEMANTIC)
+        self._centre[moved], self._tie[moved] = home, similarity
+        left = moved[similarity == 0]
+        self._tie_stage[left] = _FUZZY
+        self._centre[left], self._tie[left] = self._stars_of(left, weight)
+
+    def _stars_of(
+        self, left: NDArray[np.int64], weight: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Choose representatives among texts whose star has left them."""
+        star, priority = self._star[left], self._texts.priority
+        ordered = left[np.lexsort((priority[left], -weight[left], star))]
+        is_first = np.append(True, self._star[ordered][1:] != self._star[ordered][:-1])[: len(left)]
+        # Texts that were tied by their star alone are candidates of the heaviest.
+        others, heaviest = ordered[~is_first], ordered[is_first][np.cumsum(is_first) - 1][~is_first]
+        similarity = self._verify_fuzzy(heaviest, others)
+        pairs, is_left = self._pairs, np.zeros(len(weight), dtype=np.bool_)
+        is_left[left] = True
+        kept = is_left[pairs.a] & is_left[pairs.b] & (self._star[pairs.a] == self._star[pairs.b])
+        pairs = pairs.where(kept).plus(Pairs(heaviest, others, similarity).where(similarity > 0))
+        centre, tie = find_stars(len(weight), pairs, weight, priority, self._verify_fuzzy)
+        return centre[left], tie[left]
+
+    def _verify_fuzzy(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._fuzzy.verify(self._texts.lexical, self._texts.shingles, a, b)
+
     def _label(self, node: NDArray[np.int64], is_short: NDArray[np.bool_]) -> None:
         """Number the groups and write the tables."""
-        near, star = self._star[node], self._home[self._star[node]]
-        posts_of_star = np.bincount(star, minlength=len(self._star))
+        star = self._centre[node]
+        posts_of_star = np.bincount(star, minlength=len(self._centre))
         in_group = (posts_of_star[star] > 1) & ~is_short[node]
         label, self._next_group = number_groups(np.where(in_group, star, -1), self.labels_, self._next_group)
         rows = np.flatnonzero(in_group & (node == star))
         at = choose_representatives(rows, star, self._text_of, self._posts["created_at"])[star]
         normalised = self._texts.normalised_of[self._text_of]
-        translated = is_translation(self._texts.shingles, near, star)
         stage = np.select(
             [~in_group | (at == np.arange(len(node))), self._text_of == self._text_of[at], normalised == normalised[at],
-             node == node[at], near == star, ~translated],
-            [-1, 0, 1, _SCRIPT, _FUZZY, _SEMANTIC],
-            _TRANSLATION,
+             node == node[at]],
+            [-1, 0, 1, _SCRIPT],
+            self._tie_stage[node],
         )  # fmt: skip
-        similarity = np.minimum(self._similarity[node], self._home_similarity[near])
-        similarity = np.where(stage > _SCRIPT, similarity, np.float32(1))
+        similarity = np.where(stage > _SCRIPT, self._tie[node], np.float32(1))
         found = Membership(label, np.where(in_group, at, -1), stage, similarity, is_short[node])
-        self._node_label = np.full(len(self._star), -1, dtype=np.int64)
+        self._node_label = np.full(len(self._centre), -1, dtype=np.int64)
         self._node_label[node] = label
         self.labels_ = label
         tables: Tables = make_tables(self._posts, self._text_of, found)
@@ -314,7 +384,7 @@ class CopypastaGrouper:
         asked = shingle(lexical)
         query, node = self._fuzzy.candidates(asked)
         kept = (self._node_label[node] >= 0) & (asked.information[query] >= self.settings.min_information)
-        pairs = distinct((query[kept] << 32) | self._star[node[kept]])
+        pairs = distinct((query[kept] << 32) | self._centre[node[kept]])
         query, star = pairs >> 32, pairs & 0xFFFFFFFF
         stars, place = np.unique(star, return_inverse=True)
         texts = [self._texts.lexical[each] for each in stars.tolist()] + lexical
@@ -328,7 +398,8 @@ class CopypastaGrouper:
             if len(rest):
                 vectors = self.embed(published.take(pa.array(rest)).to_pylist())
                 texts = [lexical[each] for each in rest.tolist()]
-                near, _ = self._semantic.nearest(vectors, texts, asked.take(rest), self._texts)
+                is_asked = (self._centre == np.arange(len(self._centre))) & (self._node_label >= 0)
+                near, _ = self._semantic.nearest(vectors, texts, asked.take(rest), self._texts, is_asked)
                 label[rest[near >= 0]] = self._node_label[near[near >= 0]]
         return label
 
@@ -365,4 +436,4 @@ class CopypastaGrouper:
             cosine = link_cosine(vectors[:1], vectors[1:], lexical, shingles, *rows, self.settings.semantic)
             if cosine[0]:
                 return STAGES[_TRANSLATION if is_translation(shingles, *rows)[0] else _SEMANTIC], float(cosine[0])
-        return None, float(max(edit_similarity(lexical, *rows)[0], containment(shingles, *rows)[0]))
+        return None, float((edit_similarity(lexical, *rows)[0] + containment(shingles, *rows)[0]) / 2)

@@ -34,12 +34,23 @@ class SemanticStage:
         self._settings = settings
         self._vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
         self._nodes = np.zeros(0, dtype=np.int64)
+        self._held_vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
+        self._held = np.zeros(0, dtype=np.int64)
         self._candidates = np.zeros((2, 0), dtype=np.int64)
 
     def missing(self, nodes: NDArray[np.int64], texts: Texts) -> NDArray[np.int64]:
         """Tell which of some nodes say enough, and have no vector yet."""
         enough = texts.shingles.information[nodes] >= self._settings.min_information
         return np.setdiff1d(nodes[enough], self._nodes)
+
+    def unheld(self, nodes: NDArray[np.int64], texts: Texts) -> NDArray[np.int64]:
+        """Tell which of some nodes say enough, and cannot be verified for want of a vector."""
+        return np.setdiff1d(self.missing(nodes, texts), self._held)
+
+    def hold(self, nodes: NDArray[np.int64], vectors: Vectors) -> None:
+        """Take vectors of nodes that are to be verified, but whose neighbours are not looked for."""
+        self._held_vectors = np.concatenate([self._held_vectors, vectors]) if len(self._held) else vectors
+        self._held = np.append(self._held, nodes)
 
     def add(self, nodes: NDArray[np.int64], vectors: Vectors, texts: Texts) -> None:
         """Take vectors of nodes that have none yet, and look for their neighbours."""
@@ -71,23 +82,39 @@ class SemanticStage:
         return Pairs(a, b, similarity).where(similarity > 0)
 
     def verify(self, a: NDArray[np.int64], b: NDArray[np.int64], texts: Texts) -> NDArray[np.float32]:
-        """Compare pairs of nodes that have vectors: their cosine where a link may stand on it, else 0."""
-        order = np.argsort(self._nodes)
-        left, right = (self._vectors[order[np.searchsorted(self._nodes, nodes, sorter=order)]] for nodes in (a, b))
-        return link_cosine(left, right, texts.lexical, texts.shingles, a, b, self._settings)
+        """Compare pairs of nodes: their cosine where both have vectors and a link may stand on it, else 0."""
+        (left, has_left), (right, has_right) = self._look_up(a), self._look_up(b)
+        both = has_left & has_right
+        similarity = np.zeros(len(a), dtype=np.float32)
+        similarity[both] = link_cosine(
+            left[both], right[both], texts.lexical, texts.shingles, a[both], b[both], self._settings
+        )
+        return similarity
 
     def vectors(self, nodes: NDArray[np.int64]) -> Vectors | None:
         """Return the vectors of some nodes, if all of them have one."""
-        rows = [np.flatnonzero(self._nodes == node) for node in nodes.tolist()]
-        return self._vectors[np.concatenate(rows)] if all(map(len, rows)) else None
+        vectors, has = self._look_up(nodes)
+        return vectors if has.all() else None
+
+    def _look_up(self, nodes: NDArray[np.int64]) -> tuple[Vectors, NDArray[np.bool_]]:
+        """Return the vectors of some nodes, and which of them have one."""
+        vectors = np.zeros((len(nodes), self._vectors.shape[1]), dtype=np.float32)
+        has = np.zeros(len(nodes), dtype=np.bool_)
+        for known, of in ((self._nodes, self._vectors), (self._held, self._held_vectors)):
+            if len(there := np.flatnonzero(np.isin(nodes, known))):
+                order = np.argsort(known)
+                vectors[there] = of[order[np.searchsorted(known, nodes[there], sorter=order)]]
+                has[there] = True
+        return vectors, has
 
     def nearest(
-        self, vectors: Vectors, lexical: list[str], shingles: Shingles, texts: Texts
+        self, vectors: Vectors, lexical: list[str], shingles: Shingles, texts: Texts, is_asked: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Find the known node that each of other texts is most similar to; -1 and 0 for none."""
+        """Find the asked one of the nodes that each of other texts is most similar to; -1 and 0 for none."""
+        asked = np.flatnonzero(is_asked[self._nodes])
         node, best = np.full(len(vectors), -1, dtype=np.int64), np.zeros(len(vectors), dtype=np.float32)
-        for row, vector in enumerate(vectors if len(self._nodes) else []):
-            near = np.argsort(-(self._vectors @ vector), kind="stable")[:MOST_NEIGHBOURS]
+        for row, vector in enumerate(vectors if len(asked) else []):
+            near = asked[np.argsort(-(self._vectors @ vector)[asked], kind="stable")[:MOST_NEIGHBOURS]]
             known = self._nodes[near]
             found = link_cosine(
                 self._vectors[near],

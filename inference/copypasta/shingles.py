@@ -45,7 +45,7 @@ class Shingles(NamedTuple):
     information
         How much each text says, in distinct pairs of Chinese characters; a word of letters is worth about 1.6.
     in_letters
-        Whether most of a text's shingles begin with something else than a Chinese character.
+        Whether a text says more in letters and digits than in Chinese characters.
     """
 
     starts: NDArray[np.int64]
@@ -162,7 +162,7 @@ def _shingle(texts: Sequence[str]) -> Shingles:
     weights = np.where(han, 1.0, _LATIN_WEIGHT)
     starts = np.searchsorted(owners, np.arange(len(texts) + 1))
     information = np.bincount(owners, weights, minlength=len(texts)).astype(np.float32)
-    in_letters = 2 * np.bincount(owners, han, minlength=len(texts)) < np.diff(starts)
+    in_letters = 2 * np.bincount(owners, han, minlength=len(texts)) < information
     return Shingles(starts, (entries & np.uint64(0xFFFFFFFF)).astype(np.uint32), information, in_letters)
 
 

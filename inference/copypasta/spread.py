@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from narratrace.inference.archives.arrow_files import map_arrow, map_batch, write_arrow
+from narratrace.inference.archives.ledger import files_left
 from narratrace.inference.copypasta.candidates import KeyIndex
 from narratrace.inference.copypasta.fuzzy import FuzzyStage, likely_pairs, link_similarity
 from narratrace.inference.copypasta.shingles import SKETCH, Shingles, distinct, sketch
@@ -118,14 +119,15 @@ class SketchNodes:
         made = sketch(_shingles(nodes))
         kind = pa.binary(2 * SKETCH)
         sketches = pa.FixedSizeBinaryArray.from_buffers(kind, len(made.values), [None, pa.py_buffer(made.values)])
-        write_columns(self.folder / "sketches" / f"{unit}.arrow", sketch=sketches)
+        sketched = write_columns(self.folder / "sketches" / f"{unit}.arrow", sketch=sketches)
         kept = ~nodes["is_short"].to_numpy()[made.rows]
         keys, rows = made.keys[kept], made.rows[kept] + np.int32(int(unit) * self.unit)
         part = keys % np.uint64(self.partitions)
         split = [np.flatnonzero(part == number) for number in range(self.partitions)]
         batches = [pa.record_batch({"key": keys[at], "row": rows[at]}) for at in split]
-        write_arrow(self.folder / "keys" / f"{unit}.arrow", batches[0].schema, batches)
-        yield unit, {}
+        keyed = self.folder / "keys" / f"{unit}.arrow"
+        write_arrow(keyed, batches[0].schema, batches)
+        yield unit, files_left(self.folder, sketched, keyed)
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,7 @@ class PairNodes:
         seen = distinct(np.concatenate([*found, np.zeros(0, dtype=np.int64)]))
         # Rows rise with places: what is the smaller here is so everywhere.
         seen = (rows[seen >> 32].astype(np.int64) << 32) | rows[seen & 0xFFFFFFFF]
-        write_columns(self.folder / "pairs" / f"{unit}.arrow", pair=seen)
-        yield unit, {}
+        yield unit, files_left(self.folder, write_columns(self.folder / "pairs" / f"{unit}.arrow", pair=seen))
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,8 @@ class VerifyPairs:
         nodes = _take(self.folder / "nodes", rows, self.unit)
         a, b = np.searchsorted(rows, a), np.searchsorted(rows, b)
         similarity = link_similarity(nodes["text"].to_pylist(), _shingles(nodes), a, b, self.settings)
-        write_columns(self.folder / self.name / "found" / f"{unit}.arrow", similarity=similarity)
-        yield unit, {}
+        path = write_columns(self.folder / self.name / "found" / f"{unit}.arrow", similarity=similarity)
+        yield unit, files_left(self.folder, path)
 
 
 def _shingles(nodes: pa.Table) -> Shingles:

@@ -55,7 +55,8 @@ def numbered(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.arrow"), key=lambda path: int(path.stem))
 
 
-def write_columns(path: Path, **columns: Any) -> None:
-    """Write a table of one record batch."""
+def write_columns(path: Path, **columns: Any) -> Path:
+    """Write a table of one record batch; return the file."""
     batch = pa.record_batch(columns)
     write_arrow(path, batch.schema, [batch])
+    return path

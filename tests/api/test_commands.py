@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -227,6 +228,29 @@ def test_train_makes_an_artefact_and_says_where(narratrace: Command, run: Path, 
     assert Artefact.open(run / "artefact").id == tiny_artefact.id
 
 
+def test_train_resumes_what_is_there_and_nothing_else(narratrace: Command, run: Path, tmp_path: Path) -> None:
+    config, mistyped = run / "settings.yaml", tmp_path / "rum"
+    ended = narratrace("train", config, "-o", mistyped, "--resume")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "holds no run to go on with" in ended.err
+    assert not mistyped.exists()
+    assert narratrace("train", config, "-o", run, "--resume").code == 0
+
+
+def test_extend_warns_that_no_dev_posts_were_compared(
+    narratrace: Command, tiny_artefact: Artefact, tmp_path: Path
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "new_narrative"
+    dev = tmp_path / "dev.jsonl"
+    dev.write_text(json.dumps({"text": "Happy birthday!", "stance": "N", "labels": []}), encoding="utf-8")
+    words = ("extend", example / "definition.yaml", example / "examples.jsonl", "--artefact", tiny_artefact.path, "-o")
+    without = narratrace(*words, tmp_path / "without")
+    assert (without.code, without.err.count("\n")) == (0, 1), without.err
+    assert "no dev posts were compared" in without.err
+    compared = narratrace(*words, tmp_path / "with", "--check", dev)
+    assert (compared.code, compared.err) == (0, "")
+
+
 def damaged(artefact: Artefact, copy: Path) -> Path:
     shutil.copytree(artefact.path, copy)
     with (copy / "heads.safetensors").open("ab") as file:
@@ -321,3 +345,27 @@ def test_evaluate_measures_and_writes_a_report(
         assert (ended.code, ended.out) == (2, "")
         assert re.search(says, ended.err)
     assert not (tmp_path / "other").exists()
+
+
+def test_evaluate_maps_the_columns_of_labelled_posts(
+    narratrace: Command, tiny_artefact: Artefact, labelled: list[dict[str, object]], tmp_path: Path
+) -> None:
+    file = tmp_path / "posts.csv"
+    with file.open("w", encoding="utf-8", newline="") as rows:
+        writer = csv.writer(rows)
+        writer.writerow(["body", "is_hero", "what", "who"])
+        for at, post in enumerate(labelled[:8]):
+            writer.writerow([post["text"], int("police_heroes" in post["labels"]), post["stance"], f"user {at // 4}"])
+    maps = ("text=body", "labels.police_heroes=is_hero", "stance=what", "account=who")
+    out = tmp_path / "out"
+    ended = narratrace("evaluate", tiny_artefact.path, file, *(f"--map={one}" for one in maps), "-o", out)
+    assert (ended.code, "posts: 8 posts" in ended.out) == (0, True), ended.err
+    own = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["sets"]["posts"]["rows"]
+    own = own["narratrace, onnx-int8"]
+    heroes = sum("police_heroes" in post["labels"] for post in labelled[:8])
+    assert own["narratives"]["police_heroes"]["support"] == heroes > 0
+    assert (own["groups"], sum(map(sum, own["confusion"]))) == (2, 8)
+    for words, says in (((file,), "no column 'text'"), (("--map=text=body",), "data.columns")):
+        ended = narratrace("evaluate", tiny_artefact.path, *words, "-o", tmp_path / "other")
+        assert (ended.code, ended.out) == (2, "")
+        assert re.search(says, ended.err)

@@ -61,8 +61,17 @@ def test_check_reports_on_the_terminal_as_a_page_and_as_json(data: Data, posts: 
     assert ending.code == 0, ending.err
     assert "all: 12 posts" in ending.out
     assert "errors: 0, " in ending.out
+    for title in ("narrative by stance", "narrative by source", "stance by language", "stance by source"):
+        assert title in ending.out
     assert json.loads(report.read_text(encoding="utf-8"))["posts"] == {"all": 12}
     assert "<h1>Check of labelled posts</h1>" in page.read_text(encoding="utf-8")
+
+
+def test_check_takes_the_tokens_of_the_settings(data: Data, posts: Path) -> None:
+    ending = data("check", posts, *TAXONOMY, *MAPS, "--max-tokens", "5")
+    assert "Training with max_tokens 5 cuts 12 posts" in ending.out
+    assert "longer than the 5 tokens" in ending.out
+    assert data("check", posts, *TAXONOMY, *MAPS, "--max-tokens", "2").code == 2
 
 
 def test_check_says_at_once_that_the_report_has_no_folder(data: Data, posts: Path, tmp_path: Path) -> None:

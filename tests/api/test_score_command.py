@@ -159,3 +159,15 @@ def test_help_shows_how(score: Score) -> None:
     assert result.code == 0
     assert "narratrace score twitter_io/ -o scored" in result.out
     assert "--map text=body" in result.out
+
+
+def test_what_was_saved_by_scoring_a_text_once_is_said(tmp_path: Path, score: Score) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in [*["早晨"] * 5, "再見", "再見", "你好"]))
+    done = score(path, "-o", tmp_path / "out")
+    assert "They repeat 3 distinct texts, each scored once: 62% saved" in done.out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<strong>3</strong>distinct texts, each scored once: 62.5 % saved</li>" in page
+    path.write_text(json.dumps({"text": "早晨"}) + "\n")
+    assert "saved" not in score(path, "-o", tmp_path / "other").out
+    assert "saved</li>" not in (tmp_path / "other" / "report.html").read_text(encoding="utf-8")

@@ -293,6 +293,58 @@ def test_hostile_parquet(tmp_path: Path) -> None:
     assert nested["account_id"] == "5"
 
 
+def spoilt(column: pa.Array) -> pa.Array:
+    """Put bytes that are no UTF-8 where a string holds question marks."""
+    bad = [buffer and buffer.to_pybytes().replace(b"???", b"\xff\xfe\xff") for buffer in column.buffers()]
+    buffers = [data and pa.py_buffer(data) for data in bad]
+    made = column.type
+    if pa.types.is_list(made):
+        values = pa.Array.from_buffers(made.value_type, len(column.values), buffers[2:])
+        return pa.Array.from_buffers(made, len(column), buffers[:2], children=[values])
+    if pa.types.is_struct(made):
+        field = pa.Array.from_buffers(made.field(0).type, len(column), buffers[1:])
+        return pa.Array.from_buffers(made, len(column), buffers[:1], children=[field])
+    return pa.Array.from_buffers(made, len(column), buffers)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pa.array([3_000_000, 1, None], pa.int32()).cast(pa.date32()),
+        pa.array([3_000_000 * 86_400_000, 86_400_000, None], pa.int64()).cast(pa.date64()),
+        pa.array([2**62, 1, None], pa.int64()).cast(pa.duration("s")),
+        pa.array([2**62, 1, None], pa.int64()).cast(pa.duration("us")),
+        pa.array([2**62, 1, None], pa.timestamp("ms")),
+        pa.array([[2**62], [], None], pa.list_(pa.timestamp("us"))),
+        pa.array([[1], [], None], pa.list_(pa.timestamp("us", tz="Nowhere/Atall"))),
+        spoilt(pa.array([["a ??? b"], ["c"], None])),
+        spoilt(pa.array([{"a": "a ??? b"}, {"a": "c"}, None])),
+        spoilt(pa.array(["a ??? b", "c", None], pa.large_string())),
+        pa.array([1.5, float("nan"), None]),
+        pa.array([b"\xff", b"", None]),
+        pa.array([True, False, None]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_no_typed_column_of_parquet_ends_the_run_or_loses_a_row(tmp_path: Path, hostile: pa.Array) -> None:
+    path = tmp_path / "a.parquet"
+    plain = {name: ["x", "y", "z"] for name in ("id", "account_id", "text", "created_at", "is_repost", "language")}
+    for name in plain:
+        pq.write_table(pa.table(plain | {name: hostile}), path)
+        posts, rejects = read(path)
+        assert len(posts) + len(rejects) == 3
+        if name == "text":
+            assert [reject.reason for reject in rejects][-1:] == ["no text"]
+        else:
+            assert [post["text"] for post in posts] == ["x", "y", "z"]
+    pq.write_table(pa.table(plain | {"created_at": hostile}), path)
+    [batch] = Archive.open([path]).read(10)
+    unread = batch.posts["created_at"].null_count
+    assert batch.posts["created_at"][0].as_py() is None
+    assert batch.oddities["created_at unreadable"] >= unread - 2  # what is not there, or empty, is not unreadable
+    assert batch.oddities["created_at unreadable"] >= 1
+
+
 def test_times_of_parquet_in_every_unit(tmp_path: Path) -> None:
     for unit in ("s", "ms", "us", "ns"):
         column = pa.array([datetime(2019, 8, 24, 12)], pa.timestamp(unit))

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from narratrace.inference.archives.ledger import replacing
-from narratrace.inference.archives.results import LEDGER, LOCK, UNFINISHED
+from narratrace.inference.archives.results import LEDGER, LOCK, UNFINISHED, write_counted
+from narratrace.inference.archives.writers import ScoreFormat, open_writer
 from narratrace.inference.scoring import ScoringProgress, ScoringSettings, score_archive
 from narratrace.model.errors import InputError
 
 # Steps small enough that there are some dozens.
 SMALL = {"shard_size": 20, "window": 5}
+LARGER = {"shard_size": 60, "window": 60}
 
 
 @pytest.fixture
@@ -195,6 +199,78 @@ def test_a_ledger_that_cannot_be_read_is_said_and_can_be_given_up(
     score_archive([archive], out, lengths(), ScoringSettings(**SMALL), overwrite=True)
     score_archive([archive], tmp_path / "whole", lengths(), ScoringSettings(**SMALL))
     assert files(out) == files(tmp_path / "whole")
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def alter(path: Path) -> None:
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+
+
+@pytest.mark.parametrize("damage", [halve, alter, Path.unlink])
+@pytest.mark.parametrize("step", ["Scoring", "Writing"])
+def test_a_file_that_is_damaged_while_the_run_is_stopped_is_made_again(
+    archive: Path, tmp_path: Path, lengths: Any, step: str, damage: Callable[[Path], None]
+) -> None:
+    chosen = ScoringSettings(format="jsonl", **LARGER)
+    score_archive([archive], tmp_path / "whole", lengths(), chosen)
+
+    def interrupt(progress: ScoringProgress) -> None:
+        if progress.step == step and progress.done > 0.4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_archive([archive], tmp_path / "start", lengths(), chosen, on_progress=interrupt)
+    kinds = {path.name for path in (tmp_path / "start" / UNFINISHED).iterdir() if path.is_dir()}
+    assert kinds == {"posts", "texts", "rejects", "scores"} | ({"scored", "counts", "samples"} & kinds)
+    for kind in kinds:
+        out = tmp_path / kind
+        shutil.copytree(tmp_path / "start", out)
+        damage(max((out / UNFINISHED / kind).iterdir(), key=lambda path: path.stat().st_size))
+        score_archive([archive], out, lengths(), chosen)
+        assert files(out) == files(tmp_path / "whole"), kind
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("posts/00000-00000.arrow", "parquet"), ("scores/0000.arrow", "csv"), ("scored/00000-00000.jsonl", "jsonl")],
+)
+def test_a_file_that_is_damaged_while_the_run_goes_on_is_named(
+    archive: Path, tmp_path: Path, lengths: Any, name: str, form: str
+) -> None:
+    chosen = ScoringSettings(format=form, **LARGER)
+    score_archive([archive], tmp_path / "whole", lengths(), chosen)
+    path = tmp_path / "out" / UNFINISHED / name
+
+    def damage(progress: ScoringProgress) -> None:
+        if progress.count > 50 and path.exists():
+            halve(path)
+
+    with pytest.raises(InputError, match=rf"{name} is damaged or missing.*give the same command again"):
+        score_archive([archive], tmp_path / "out", lengths(), chosen, on_progress=damage)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {UNFINISHED, LOCK}
+    score_archive([archive], tmp_path / "out", lengths(), chosen)
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_results_are_counted_before_they_are_put_in_place(tmp_path: Path, form: ScoreFormat) -> None:
+    texts = ["a", 'a "quote"', "line\nend", '"\r\n"', "\r", "", None, "a\u2028b", "," * 2**21]
+
+    def write(path: Path) -> None:
+        batch = pa.record_batch({"text": pa.array(texts)})
+        writer = open_writer(form, path, batch.schema)
+        writer.write(batch)
+        writer.close()
+
+    write_counted(f"scores.{form}", write, len(texts), tmp_path / "scratch")
+    for wrong in (len(texts) - 1, len(texts) + 1):
+        with pytest.raises(InputError, match=rf"scores.{form} came out with 9 rows instead of {wrong}"):
+            write_counted(f"scores.{form}", write, wrong, tmp_path / "scratch")
 
 
 def test_a_second_run_leaves_the_first_alone(archive: Path, tmp_path: Path, lengths: Any) -> None:

@@ -34,13 +34,13 @@ def post(number: int, stance: str | None = "N", labels: list[str] | None = None,
 def checked(tmp_path: Path, taxonomy: Taxonomy) -> Check:
     """Check rows, as lists of splits; without a name they are of the split 'posts'."""
 
-    def run(*posts: dict[str, Any], **splits: list[dict[str, Any]]) -> Report:
+    def run(*posts: dict[str, Any], max_tokens: int | None = None, **splits: list[dict[str, Any]]) -> Report:
         files = {}
         for name, rows in (splits or {"posts": [*posts]}).items():
             path = tmp_path / f"{name}.jsonl"
             path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
             files[name] = [str(path)]
-        return check(files, taxonomy, COLUMNS)
+        return check(files, taxonomy, COLUMNS, max_tokens=max_tokens)
 
     return run
 
@@ -136,12 +136,46 @@ def test_a_language_that_does_not_match_is_found(checked: Check) -> None:
     assert found.examples[0].detail == "tagged zh-Hans, reads like en"
 
 
+def test_unknown_language_tags_are_counted(checked: Check) -> None:
+    tagged = [
+        post(number) | {"lang": tag} for number, tag in enumerate(["ja", "en-US", "ja", "zh", "", "zh_TW", "MIX"])
+    ]
+    report = checked(*tagged)
+    found = finding(report, "unknown language tag")
+    assert (found.severity, found.count) == ("warning", 3)
+    assert "ja (2), en-US (1)" in found.message
+    assert found.examples[0].detail.startswith("tagged ja, taken for zh-")
+    assert "unknown language tag" not in kinds(checked(*tagged[3:]))
+
+
+def test_chinese_in_the_other_script_is_found(checked: Check) -> None:
+    texts = ["严惩暴徒，支持香港警察", "嚴懲暴徒，支持香港警察", "香港加油", "著名作家張三 the famous writer said"]
+    rows = [
+        {"text": text, "lang": lang, "stance": "N", "labels": []} for text in texts for lang in ("zh-Hans", "zh-Hant")
+    ]
+    report = checked(*rows, rows[0] | {"lang": "yue"}, rows[1] | {"lang": "yue"}, rows[0] | {"lang": "mixed"})
+    found = finding(report, "language")
+    assert [(example.where.rsplit(" ", 1)[1], example.detail) for example in found.examples] == [
+        ("2", "tagged zh-Hant, is in Simplified characters"),
+        ("3", "tagged zh-Hans, is in Traditional characters"),
+        ("7", "tagged zh-Hans, is in Traditional characters"),
+    ]
+
+
 def test_long_posts_are_measured_in_tokens(checked: Check) -> None:
     report = checked(post(0), post(1) | {"text": text(1) + "警察執法公正，市民支持。" * 60}, post(2), post(3))
     assert finding(report, "long posts").count == 1
     (lengths,) = report.lengths
     assert lengths.median < 60 < lengths.longest
-    assert (lengths.cut, lengths.truncated) == (1, 0)
+    assert (lengths.at_once, lengths.cut, lengths.truncated) == (192, 1, 0)
+
+
+def test_what_is_long_depends_on_what_training_reads_at_once(checked: Check) -> None:
+    posts = [post(0), post(1) | {"text": "警察執法公正，市民支持。" * 20}]
+    of_default, of_64 = checked(*posts), checked(*posts, max_tokens=64)
+    assert "long posts" not in kinds(of_default)
+    assert "the 64 tokens" in finding(of_64, "long posts").message
+    assert [report.lengths[0].cut for report in (of_default, of_64)] == [0, 1]
 
 
 def test_rare_narratives_are_counted_by_groups(checked: Check) -> None:
@@ -176,7 +210,9 @@ def test_counts_are_of_every_kind(checked: Check) -> None:
 
 def test_the_page_shows_hostile_posts_as_text(checked: Check, tmp_path: Path) -> None:
     hostile = "<script>alert('x')</script>\u202e 支持警察 <img src=x onerror=alert(1)>"
-    report = checked(post(0, source="<b>s</b>"), post(1) | {"text": hostile}, post(2) | {"text": hostile})
+    report = checked(
+        post(0, "A", ["separatism"], source="<b>s</b>"), post(1) | {"text": hostile}, post(2) | {"text": hostile}
+    )
     write_report(report, tmp_path / "check.html")
     page = (tmp_path / "check.html").read_text(encoding="utf-8")
 
@@ -190,7 +226,7 @@ def test_the_page_shows_hostile_posts_as_text(checked: Check, tmp_path: Path) ->
     assert not {"script", "img", "b"} & {*Tags.found}
     assert "\u202e" not in page
     assert "&lt;script&gt;" in page
-    for title in ("stance by language", "stance by source", "duplicates"):
+    for title in ("stance by language", "stance by source", "narrative by stance", "duplicates"):
         assert title in page
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from narratrace.model.errors import InputError
-from narratrace.training.folds import assign_folds, measure_shares, related_groups, split
+from narratrace.training.folds import are_related, assign_folds, measure_shares, related_groups, split
 from narratrace.training.labelled import LabelledPost
 
 
@@ -131,6 +131,32 @@ def test_near_duplicates_are_related_as_ties_are() -> None:
     groups = related_groups(posts)
     assert groups[0] == groups[1] == groups[2] != groups[3]
     assert related_groups([]).shape == (0,)
+
+
+def test_a_rewriting_is_related_to_its_source_whichever_is_asked_of() -> None:
+    original, rewriting, other = (
+        LabelledPost(text, "en", "N", (), ties, id=own)
+        for text, ties, own in (("one", (), "id:1"), ("two", ("id:1",), None), ("three", (), "id:2"))
+    )
+    assert are_related([original, other], [rewriting]).tolist() == [True, False]
+    assert are_related([rewriting, other], [original]).tolist() == [True, False]
+    assert are_related([], [original]).tolist() == []
+    assert are_related([original], []).tolist() == [False]
+
+
+def test_a_near_duplicate_is_related_and_so_is_what_another_post_ties_to_it() -> None:
+    learnt = LabelledPost("警察執法公正嚴明，市民支持警察止暴制亂", "zh-Hant", "N", (), ())
+    near = LabelledPost("警察执法公正严明!!! 市民支持警察止暴制乱", "zh-Hans", "N", (), ("account:1",))
+    same_account, other = LabelledPost("天氣很好", "zh-Hant", "N", (), ("account:1",)), post(1, "N")
+    assert are_related([near, same_account, other], [learnt, post(2, "N")]).tolist() == [True, True, False]
+
+
+@settings(deadline=None, max_examples=100)
+@given(some_posts, st.integers(0, 40))
+def test_posts_are_related_to_others_where_they_share_a_group(posts: list[LabelledPost], first: int) -> None:
+    groups = related_groups(posts)
+    expected = np.isin(groups[:first], groups[first:])
+    np.testing.assert_array_equal(are_related(posts[:first], posts[first:]), expected)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from torch import Tensor
 
 from narratrace.model.artefact import CARD, Artefact
 from narratrace.model.backends import open_backend
-from narratrace.model.errors import SettingsError
+from narratrace.model.errors import SettingsError, StoppedError
 from narratrace.model.network import Network, load_network
 from narratrace.model.settings import check_settings
 from narratrace.model.tokenizer import PostTokenizer, pad
@@ -77,12 +80,21 @@ class Learnt:
         one, other, unlike = (found[rows[:, column]] for column in range(3))
         return float(((one * other).sum(-1) - (one * unlike).sum(-1)).mean())
 
-    def learn(self, folder: Path, minutes: float = 10, on_step: Any = lambda _: None, **settings: Any) -> Network:
+    def learn(
+        self,
+        folder: Path,
+        minutes: float = 10,
+        on_step: Any = lambda _: None,
+        asked_to_stop: Callable[[], bool] = lambda: False,
+        **settings: Any,
+    ) -> Network:
         folder.mkdir(exist_ok=True)
         wanted = check_settings(EncoderSettings, {"layers": 1, "epochs": 12, "batch_size": 2, **settings}, "test")
         network = self.network()
         logits = self.logits(network)
-        return learn_together(network, self.ids, logits, self.messages, wanted, 1, folder, minutes, on_step)
+        return learn_together(
+            network, self.ids, logits, self.messages, wanted, 1, folder, minutes, on_step, asked_to_stop
+        )
 
 
 @pytest.fixture
@@ -119,6 +131,16 @@ def test_what_was_cut_off_goes_on_and_gives_the_same(learnt: Learnt, tmp_path: P
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+def test_told_to_stop_it_leaves_a_checkpoint_and_gives_the_same_later(learnt: Learnt, tmp_path: Path) -> None:
+    whole = learnt.learn(tmp_path / "whole").state_dict()
+    steps: list[int] = []
+    with pytest.raises(StoppedError, match="same command"):
+        learnt.learn(tmp_path / "cut", 10, lambda step: steps.append(step.done), lambda: len(steps) == 9)
+    again = learnt.learn(tmp_path / "cut", 10, lambda step: steps.append(step.done)).state_dict()
+    assert steps == [*range(1, len(steps) + 1)]  # none is done twice
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
 def test_more_layers_than_there_are_cannot_learn(learnt: Learnt, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="at most 2"):
         learnt.learn(tmp_path / "run", layers=3)
@@ -133,6 +155,14 @@ def test_a_run_ships_the_layers_that_learnt_and_learns_them_once(
     embedding = embedding_settings.model_copy(update={"epochs": 1, "encoder": encoder})
     wanted = tiny_settings.model_copy(update={"embedding": embedding})
     told: set[str] = set()
+
+    def tell_to_stop(steps: dict[str, Step]) -> None:
+        if "embedding: upper layers" in steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError, match="same command"):
+        train(wanted, folder, on_progress=tell_to_stop)
+    assert (folder / "embedding" / CHECKPOINT).is_file()
     artefact, _ = train(wanted, folder, on_progress=lambda steps: told.update(steps))
     assert "embedding: upper layers" in told
     learnt_from = artefact.manifest.learnt_from

@@ -17,7 +17,6 @@ from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.labelled import (
     Fault,
     LabelledPost,
-    are_tied,
     label_matrix,
     parse,
     read_labelled,
@@ -162,14 +161,6 @@ def test_related_posts_are_tied(read: Read, one: dict[str, Any], other: dict[str
 def test_posts_that_share_nothing_are_not_tied(read: Read, one: dict[str, Any], other: dict[str, Any]) -> None:
     posts = read(one, other)
     assert grouped(posts) == [[0], [1]]
-    assert are_tied(posts[:1], posts[1:]).tolist() == [False]
-
-
-def test_a_rewriting_is_tied_to_its_source_whichever_is_asked_of(read: Read) -> None:
-    original, rewriting, other = read(post("a", id="1"), post("b", **{"from": "1"}), post("c", id="2"))
-    assert are_tied([original, other], [rewriting]).tolist() == [True, False]
-    assert are_tied([rewriting, other], [original]).tolist() == [True, False]
-    assert are_tied([], [original]).tolist() == []
 
 
 def test_ties_reach_through_others_and_not_across_kinds(read: Read) -> None:

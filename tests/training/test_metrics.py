@@ -50,7 +50,9 @@ def test_measures_are_those_of_an_example_by_hand() -> None:
     assert once["average_precision"] == pytest.approx(1 / 12, abs=1e-4)
     assert SUPPORT > 1
     assert measured["macro_f1"] == 0.75  # "once" has too few positives to count
+    assert (measured["macro_precision"], measured["macro_recall"]) == (0.75, 0.75)
     assert measured["micro_f1"] == pytest.approx(2 * 6 / (9 + 9), abs=1e-4)
+    assert measured["micro_precision"] == measured["micro_recall"] == pytest.approx(6 / 9, abs=1e-4)
     # Ties at the score 1 count together, then those at 0: 0.75 of recall at 0.75, the rest at 8 of 12.
     assert often["average_precision"] == pytest.approx(0.75 * 0.75 + 0.25 * 8 / 12, abs=1e-4)
     assert measured["macro_average_precision"] == often["average_precision"]
@@ -75,6 +77,25 @@ def test_measures_are_those_of_scikit_learn(posts: list[tuple[float, bool, bool]
     else:
         assert one["recall"] is one["f1"] is one["average_precision"] is None
     assert one["precision"] == (pytest.approx(precision, abs=1e-4) if flagged.any() else None)
+
+
+def test_averages_are_those_of_scikit_learn() -> None:
+    answers, truth = draw(200)
+    found = measure(("a", "b"), answers, truth)
+    for average in ("macro", "micro"):
+        expected = precision_recall_fscore_support(truth.labels, answers.flagged, average=average)[:3]
+        each = [found[f"{average}_{name}"] for name in ("precision", "recall", "f1")]
+        assert each == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_narrative_that_no_post_got_has_no_precision_and_a_recall_of_nothing() -> None:
+    labels = np.ones((8, 2), dtype=bool)
+    flagged = labels & np.array([True, False])
+    found = measure(("got", "never"), answers_of(flagged, [0] * 8), truth_of(labels, [0] * 8))
+    assert (found["macro_precision"], found["macro_recall"], found["macro_f1"]) == (1.0, 0.5, 0.5)
+    nothing = measure(("got", "never"), answers_of(labels ^ labels, [0] * 8), truth_of(labels, [0] * 8))
+    assert nothing["macro_precision"] is nothing["micro_precision"] is None
+    assert nothing["macro_recall"] == nothing["micro_recall"] == 0
 
 
 def draw(posts: int, seed: int = 0) -> tuple[Answers, Truth]:

@@ -41,6 +41,13 @@ def test_every_similar_pair_is_found_and_no_other(texts: list[str], similar: flo
     assert found == pytest.approx(by_hand(texts, similar))
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.text(alphabet="abc", min_size=1, max_size=12), max_size=25), st.integers(0, 25))
+def test_only_pairs_with_one_that_is_asked_of_are_found(texts: list[str], asked: int) -> None:
+    every = find_near_duplicates(texts, 0.5)
+    assert find_near_duplicates(texts, 0.5, asked) == [pair for pair in every if pair.first < asked]
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.text(max_size=30), max_size=8))
 def test_any_text_may_come(texts: list[str]) -> None:

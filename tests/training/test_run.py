@@ -20,6 +20,7 @@ from narratrace.model.artefact import (
     WIDE,
     Artefact,
     AveragedWith,
+    hash_file,
     save_artefact,
 )
 from narratrace.model.errors import ArtefactError, InputError, SettingsError
@@ -70,6 +71,8 @@ def test_a_run_gives_an_artefact_its_card_and_its_settings(
     assert f"{len(labelled)} posts to learn from" in card
     assert tiny_settings.data.description in card
     assert "{" not in card
+    environment = json.loads((tiny_artefact.path.parent / "environment.json").read_text(encoding="utf-8"))
+    assert f"## Measured on\n\n{environment['processor']}, {environment['cores']} cores" in card
 
 
 def test_the_same_command_again_retrains_nothing(
@@ -137,6 +140,25 @@ def test_a_folder_of_another_run_is_refused_and_what_differs_named(
     with pytest.raises(SettingsError) as error:
         train(tiny_settings, run)
     assert posts in str(error.value)
+    assert stamps(run) == before
+
+
+def test_dev_sets_are_recorded_and_may_change(
+    run: Path, tiny_settings: TrainingSettings, labelled: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    before = stamps(run)
+    dev = tmp_path / "dev.jsonl"
+    data = tiny_settings.data.model_copy(update={"dev": {"some": str(dev)}})
+    settings = tiny_settings.model_copy(update={"data": data})
+    recorded = []
+    for posts in (labelled[:20], labelled[:10]):
+        dev.write_text("\n".join(map(json.dumps, posts)), encoding="utf-8")
+        _, metrics = train(settings, run)
+        assert metrics["some"]["posts"] == len(posts)
+        inputs = json.loads((run / "inputs.json").read_text(encoding="utf-8"))
+        recorded.append(inputs["measured_on"])
+        assert recorded[-1] == {str(dev): hash_file(dev)}
+    assert recorded[0] != recorded[1]
     assert stamps(run) == before
 
 

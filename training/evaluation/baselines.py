@@ -16,10 +16,10 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from narratrace.model.base import RECORD
+from narratrace.model.errors import NarratraceError
 from narratrace.model.scores import Scores
 from narratrace.model.taxonomy import STANCES, Taxonomy
-from narratrace.training.evaluation.embeddings import embed_frozen
+from narratrace.training.evaluation.embeddings import FrozenEncoder
 from narratrace.training.folds import related_groups
 from narratrace.training.labelled import LabelledPost
 from narratrace.training.metrics import Answers, Truth, measure
@@ -32,6 +32,9 @@ Progress = Callable[[str, int, int], None]
 
 SEED = 2019
 """Of what an evaluation draws at random."""
+
+FROZEN = "frozen encoder"
+"""The row of the base that learnt nothing of the task."""
 
 Inputs = Any
 """What a baseline reads of n posts: an array whose rows can be chosen."""
@@ -184,6 +187,8 @@ class Baselines:
     leakage
         What TF-IDF seems to be worth in cross-validation that keeps related posts together (``grouped``), and in one
         that deals posts at random as if there were no accounts and copies (``naive``).
+    left_out
+        Rows that cannot be had, and why.
     """
 
     def __init__(self, posts: RunPosts, settings: TrainingSettings, taxonomy: Taxonomy, on_progress: Progress) -> None:
@@ -191,8 +196,13 @@ class Baselines:
         self._truth = Truth.of(posts.learnt, taxonomy)
         self._on_progress = on_progress
         self._texts = _column(posts.learnt)
-        self._has_base = (settings.base / RECORD).is_file()
-        self._done, self._steps = 0, 5 if self._has_base else 3
+        self.left_out: dict[str, str] = {}
+        self._encoder: FrozenEncoder | None = None
+        try:
+            self._encoder = FrozenEncoder(settings.base, settings.max_tokens)
+        except NarratraceError as error:  # posts can be measured where the base is not at hand
+            self.left_out[FROZEN] = str(error)
+        self._done, self._steps = 0, 5 if self._encoder else 3
         self._tfidf, self._tfidf_held_out = self._learn(TfIdf, self._texts)
         naive = self._cross_validate(TfIdf, self._texts, self._naive_folds())
         measured, groups = self._truth.take(np.arange(len(posts.measured))), related_groups(posts.measured)
@@ -200,8 +210,9 @@ class Baselines:
             name: measure(taxonomy.narrative_ids, one.answers(), measured, groups)
             for name, one in (("grouped", self._tfidf_held_out), ("naive", naive))
         }
-        if self._has_base:
-            self._frozen, self._frozen_held_out = self._learn(frozen_encoder, self._embed(self._texts.tolist()))
+        if self._encoder:
+            vectors = self._embed(self._encoder, self._texts.tolist())
+            self._frozen, self._frozen_held_out = self._learn(frozen_encoder, vectors)
 
     def answers(self, posts: Sequence[LabelledPost]) -> dict[str, Answers]:
         """What each baseline says of posts."""
@@ -211,9 +222,9 @@ class Baselines:
             "TF-IDF": Answers.of(tfidf, tfidf.narratives >= self._tfidf_held_out.thresholds),
             "TF-IDF with a gate": Answers.of(tfidf, self._tfidf_held_out.gated.flag(tfidf)),
         }
-        if self._has_base:
-            frozen = self._frozen.scores(self._embed([post.text for post in posts]))
-            rows["frozen encoder"] = Answers.of(frozen, frozen.narratives >= self._frozen_held_out.thresholds)
+        if self._encoder:
+            frozen = self._frozen.scores(self._embed(self._encoder, [post.text for post in posts]))
+            rows[FROZEN] = Answers.of(frozen, frozen.narratives >= self._frozen_held_out.thresholds)
         return rows
 
     def _learn(self, make: Callable[[], Learner], inputs: Inputs) -> tuple[Learner, CrossValidated]:
@@ -237,11 +248,8 @@ class Baselines:
             folds[held_out] = fold
         return folds
 
-    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        settings = self._settings
-        return embed_frozen(
-            settings.base, texts, settings.max_tokens, lambda *steps: self._on_progress("frozen encoder", *steps)
-        )
+    def _embed(self, encoder: FrozenEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
+        return encoder.embed(texts, lambda *steps: self._on_progress(FROZEN, *steps))
 
     def _step(self) -> None:
         self._done += 1

@@ -17,40 +17,46 @@ from narratrace.model.quantise import quantise
 from narratrace.model.taxonomy import STANCES
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
+from narratrace.training.bases import open_base
 
 _AT_ONCE = 16
 
 
-def embed_frozen(
-    base: Path, texts: Sequence[str], max_tokens: int, on_progress: Callable[[int, int], None]
-) -> NDArray[np.float32]:
-    """Mean-pooled embeddings of unit length, shape (texts, hidden).
+class FrozenEncoder:
+    """Mean-pooled embeddings of unit length.
 
     In int8, as artefacts run on a CPU: that is several times faster, and has cosines above 0.99 with full precision.
 
     Parameters
     ----------
     base
-        Folder of the encoder.
-    texts
-        Raw posts; longer ones are cut.
+        The encoder, as :func:`~narratrace.training.bases.open_base` takes it.
     max_tokens
-        Tokens that are read.
-    on_progress
-        Called now and then with the posts done and to do.
+        Tokens that are read of a post; longer ones are cut.
+
+    Raises
+    ------
+    ArtefactError, InputError, MissingExtraError
+        There is no such encoder, or it cannot be opened.
     """
-    tokenizer = PostTokenizer(base / "tokenizer.json", max_tokens)
-    ids = tokenizer.encode([normalise(text).text for text in texts])
-    order = by_length(ids)
-    with tempfile.TemporaryDirectory() as scratch:
-        full, int8 = Path(scratch) / "full.onnx", Path(scratch) / "int8.onnx"
-        export_onnx(Network(load_encoder(base), 1, len(STANCES)), full)
-        quantise(full, int8)
-        backend = OnnxBackend(int8)
+
+    def __init__(self, base: Path, max_tokens: int) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder, _ = open_base(base, Path(scratch))
+            self._tokenizer = PostTokenizer(folder / "tokenizer.json", max_tokens)
+            full, int8 = Path(scratch) / "full.onnx", Path(scratch) / "int8.onnx"
+            export_onnx(Network(load_encoder(folder), 1, len(STANCES)), full)
+            quantise(full, int8)
+            self._backend = OnnxBackend(int8)
+
+    def embed(self, texts: Sequence[str], on_progress: Callable[[int, int], None]) -> NDArray[np.float32]:
+        """Embed raw posts, shape (texts, hidden); ``on_progress`` is called with the posts done and to do."""
+        ids = self._tokenizer.encode([normalise(text).text for text in texts])
+        order = by_length(ids)
         parts = []
         done = 0
-        for rows, stacked, mask in padded_batches(ids, equal_batches(order, _AT_ONCE), tokenizer.pad_id):
-            parts.append(backend.run(stacked, mask).embeddings)
+        for rows, stacked, mask in padded_batches(ids, equal_batches(order, _AT_ONCE), self._tokenizer.pad_id):
+            parts.append(self._backend.run(stacked, mask).embeddings)
             done += len(rows)
             on_progress(done, len(order))
-    return np.concatenate(parts)[np.argsort(order)]
+        return np.concatenate(parts)[np.argsort(order)]

@@ -19,8 +19,8 @@ from narratrace.training.evaluation.baselines import SEED, Baselines, Progress
 from narratrace.training.evaluation.changes import Change, changes
 from narratrace.training.evaluation.mistakes import Lookalikes, Mistake, worst_mistakes
 from narratrace.training.evaluation.scored import Scored, Scorer, score_posts
-from narratrace.training.folds import related_groups
-from narratrace.training.labelled import LabelledPost, are_tied
+from narratrace.training.folds import are_related, related_groups
+from narratrace.training.labelled import LabelledPost
 from narratrace.training.metrics import NAMED_SCORE, SUPPORT, Answers, Truth, measure, measure_languages, reliability
 from narratrace.training.run_posts import RunPosts
 from narratrace.training.settings import TrainingSettings
@@ -93,7 +93,7 @@ def evaluate(
             rows[row_name(compare)] = other.answers
         if baselines:
             rows |= baselines.answers(posts)
-        tied = are_tied(posts, known_posts) if learnt else None
+        tied = are_related(posts, known_posts) if learnt else None
         found[name] = _measure(posts, rows, truth, manifest.narratives, tied) | {
             "abstained": sum(map(bool, scored.abstained)),
             "backends": _agreement(scored, other) if other else None,
@@ -112,6 +112,7 @@ def evaluate(
         "support": SUPPORT,
         "environment": describe_environment(),
         "learnt_from": len(learnt.posts.learnt) if learnt else None,
+        "left_out": baselines.left_out if baselines else {},
         "leakage": baselines.leakage if baselines else None,
         "sets": found,
     }

@@ -25,7 +25,7 @@ NEAREST = 2
 
 KINDS = {
     "missed": "Missed: labelled by people, and not by the artefact; lowest scores first",
-    "wrong": "Wrong label: the post advances something else; highest scores first",
+    "wrong": "Wrong label: the post advances something else, or nobody said its stance; highest scores first",
     **{
         stance: f"False flag: the post's stance is '{STANCE_NAMES[stance]}'; highest scores first"
         for stance in NOT_ADVANCING
@@ -119,15 +119,16 @@ def worst_mistakes(
             )
             for score, row, column in islice(found, WORST)
         ]
-        for kind, found in _find(scored, truth)
+        for kind, found in find_mistakes(scored, truth)
     }
 
 
-def _find(scored: Scored, truth: Truth) -> Iterator[tuple[str, Iterable[tuple[float, int, int | None]]]]:
+def find_mistakes(scored: Scored, truth: Truth) -> Iterator[tuple[str, Iterable[tuple[float, int, int | None]]]]:
     """Score, row and narrative of the mistakes of each kind, the worst first."""
     scores, flagged, told = scored.answers
     known = truth.known
-    advancing = (truth.stances == ADVANCES)[:, None]
+    # A label on a post of another stance is a false flag. Where nobody said the stance it is only known to be wrong.
+    advancing = ((truth.stances == ADVANCES) | (truth.stances < 0))[:, None]
 
     def cells(which: NDArray[np.bool_], sign: int) -> list[tuple[float, int, int | None]]:
         at = [(float(scores[row, column]), int(row), int(column)) for row, column in np.argwhere(which)]

@@ -131,6 +131,49 @@ def test_reposts_count_not_at_all_or_apart(tables: Callable, settings: Coordinat
     assert ties("include") == {("all", *pair) for pair in combinations("abcd", 2)}
 
 
+@pytest.mark.parametrize("reposts", ["exclude", "apart"])
+def test_a_group_is_described_by_the_posts_that_count(
+    tables: Callable, settings: CoordinationSettings, reposts: str
+) -> None:
+    rows = [
+        ("reposter", 0, minutes(0), True),
+        ("b", 0, minutes(360), False),
+        ("a", 0, minutes(300), False),
+        ("reposter", 0, minutes(900), True),
+        ("reposter", 1, minutes(5), True),
+        ("a", 2, None, False),
+        ("b", 2, None, False),
+    ]
+    posts, groups = tables(rows)
+    described, only_reposts, untimed = coordinate(
+        posts, groups, settings.model_copy(update={"reposts": reposts})
+    ).groups.to_pylist()
+    assert (described["first_seen"], described["last_seen"]) == (minutes(300), minutes(360))
+    assert (described["first_post"], described["originators"]) == ("p2", ["a"])
+    assert (only_reposts["first_seen"], only_reposts["last_seen"], only_reposts["first_post"]) == (None, None, None)
+    assert (untimed["first_seen"], untimed["first_post"]) == (None, "p5")
+    included = coordinate(posts, groups, settings.model_copy(update={"reposts": "include"})).groups.to_pylist()
+    assert (included[0]["first_seen"], included[0]["last_seen"]) == (minutes(0), minutes(900))
+    assert (included[0]["first_post"], included[1]["first_post"]) == ("p0", "p4")
+
+
+def test_a_poster_and_a_reposter_are_not_tied_where_reposts_stand_apart(
+    tables: Callable, settings: CoordinationSettings
+) -> None:
+    posts, groups = tables([("poster", 0, minutes(0), False), ("reposter", 0, minutes(1), True)])
+    assert coordinate(posts, groups, settings).ties.num_rows == 0
+
+
+def test_an_innocent_group_ties_as_others_do_if_asked(tables: Callable, settings: CoordinationSettings) -> None:
+    rows = [(account, group, minutes(group), False) for account in "abc" for group in (0, 1)]
+    rows += [(account, None, minutes(600), False) for account in "abc"]
+    included = settings.model_copy(update={"innocent": "include"})
+    found = coordinate(*tables(rows, innocent={1: "poem"}), included)
+    assert set(found.ties["groups"].to_pylist()) == {2}
+    assert found.groups["close_pairs"].to_pylist() == [3, 3]
+    assert found.groups["p"].null_count == 0
+
+
 def test_an_innocent_group_is_described_and_ties_nobody(tables: Callable, settings: CoordinationSettings) -> None:
     rows = [(account, group, minutes(group), False) for account in "abc" for group in (0, 1, None) if group is not None]
     found = coordinate(*tables(rows, innocent={1: "share button"}), settings)

@@ -161,6 +161,48 @@ def test_where_nothing_is_scored_there_is_nothing_of_narratives(tmp_path: Path) 
     assert "Narratives by group" not in page
 
 
+def test_the_page_takes_first_copies_from_the_posts_that_count(tmp_path: Path) -> None:
+    start = datetime(2019, 8, 4, 10, tzinfo=UTC)
+    rows = [("reposter", 0, True), ("a", 5, False), ("b", 6, False), ("b", 9, True)]
+    path = tmp_path / "posts.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number, (account, hours, repost) in enumerate(rows):
+            time = (start + timedelta(hours=hours)).isoformat()
+            post = {"id": f"p{number}", "account_id": account, "text": MESSAGE, "created_at": time, "is_repost": repost}
+            file.write(json.dumps(post) + "\n")
+    group_archive([path], tmp_path / "out")
+    text = " ".join(Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8")).text.split())
+    assert "2 posts of 2 accounts, the first of them p1 ;" in text
+    assert "2019-08-04 15:00:00 to 2019-08-04 16:00:00 UTC (1 h)" in text
+    assert "First copy a Between" in text
+    table = text.split("After the first Copies")[1]
+    assert table.startswith(
+        " a 2019-08-04 15:00:00 0 s 1 b 2019-08-04 16:00:00 1 h 1 reposter repost 2019-08-04 10:00:00 Method"
+    )
+
+
+def test_the_filters_know_narratives_with_spaces_and_accounts_that_are_not_listed(tmp_path: Path) -> None:
+    path = tmp_path / "posts.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(40):
+            labels = ["foreign hands", "hands"] if number % 2 else ["foreign hands"]
+            post = {"account_id": f"account{number}", "text": MESSAGE, "labels": labels, "stance": "A"}
+            file.write(json.dumps(post) + "\n")
+    group_archive([path], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    options = dict(re.findall(r'<option value="(\d+)">([^<]*)</option>', page))
+    assert sorted(options.values()) == ["foreign hands", "hands"]
+    [narratives] = re.findall(r'data-narratives="([^"]*)"', page)
+    assert set(narratives.split()) == set(options)
+    [names] = re.findall(r'data-names="([^"]*)"', page)
+    assert set(names.split()) == {f"account{number}" for number in range(40)}
+
+
+def test_a_click_on_an_account_knows_its_name(results: dict[bool, Path]) -> None:
+    page = Page((results[True] / "report.html").read_text(encoding="utf-8"))
+    assert "<b onmouseover=alert(1)>account</b>" in drawn(page, "graph")[-1]["customdata"]
+
+
 def test_the_timeline_holds_bars_and_not_every_copy() -> None:
     start = np.datetime64("2019-08-04T10:00:00", "us")
     copies = [Copied("0: text", ["a", "b"], [datetime(2019, 8, 4, 10, tzinfo=UTC)] * 2)]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from narratrace.inference.copypasta.grouper import CopypastaGrouper
 from narratrace.inference.posts import Post
@@ -50,6 +53,8 @@ def partition(labels: object) -> set[frozenset[int]]:
         (MESSAGE + " #香港", "fuzzy"),
         ("@someone " + MESSAGE + " https://t.co/AbCdEf1234", "normalised"),
         (MESSAGE + " x7Kq2Zp", "normalised"),
+        (MESSAGE + " 9f86d081884c7d659a2f", "normalised"),
+        (MESSAGE + " #StandWithHK", "fuzzy"),
         (MESSAGE + " 🇨🇳🇨🇳", "normalised"),
         ("～～★★" + MESSAGE + "！！！！！", "normalised"),
         (MESSAGE.replace("，", "").replace("。", ""), "normalised"),
@@ -140,11 +145,60 @@ def test_why_gives_both_texts_back() -> None:
         grouper.why(0, 3)
 
 
+def test_numbers_at_the_end_are_told_apart() -> None:
+    posts = [f"{MESSAGE} 热线 91234567", f"{MESSAGE} 热线 98765432"]
+    found = CopypastaGrouper().fit(posts).why(0, 1)
+    assert found.stage == "fuzzy"
+    assert found.similarity < 1
+
+
+def test_the_similarity_of_a_part_is_well_below_1() -> None:
+    rebuttal = (
+        f"「{MESSAGE}」这是谣言：当晚现场有三段完整录像，清楚显示他先拔枪指向人群，记者也在旁边；"
+        "所谓头盔被打掉根本没有发生过，请不要再转发。"
+    )
+    truncated = MESSAGE[: len(MESSAGE) * 3 // 5]
+    grouper = CopypastaGrouper().fit([MESSAGE, MESSAGE, rebuttal, truncated])
+    similarity = dict(zip(grouper.links_["row"].to_pylist(), grouper.links_["similarity"].to_pylist(), strict=True))
+    assert similarity[1] == 1
+    assert similarity[2] < 0.8
+    assert similarity[3] < 0.85
+    assert grouper.groups_["cohesion"][0].as_py() < 0.9
+
+
+def test_a_grouper_is_cloned_as_an_estimator() -> None:
+    class Network:
+        def __deepcopy__(self, memo: object) -> None:
+            raise TypeError("a network cannot be copied")
+
+        def embed(self, texts: list[str]) -> None: ...
+
+    grouper = CopypastaGrouper(embed=Network().embed)
+    again = clone(grouper)
+    assert again.get_params() == grouper.get_params()
+    assert len(again.labels_) == 0
+    assert again.set_params(embed=None).fit_predict([MESSAGE, EDITED]).tolist() == [0, 0]
+    with pytest.raises(InputError, match="no parameter threshold, only settings, embed, fuzzy"):
+        again.set_params(threshold=1)
+
+
+@pytest.mark.parametrize("written", ["2019-01-01 10:00", "2019/1/1 10:00", 1546336800, "2019-01-01T18:00:00+08:00"])
+def test_times_are_read_as_those_of_an_archive(written: object) -> None:
+    for posts in (pd.DataFrame, pa.table):
+        found = CopypastaGrouper().fit(posts({"text": [MESSAGE, MESSAGE], "created_at": [written, None]})).posts_
+        assert found["created_at"].to_pylist() == [datetime(2019, 1, 1, 10, tzinfo=UTC), None]
+
+
 def test_posts_come_in_many_kinds() -> None:
     texts = [MESSAGE, EDITED, *OTHERS]
     expected = CopypastaGrouper().fit(texts).labels_.tolist()
     frame = pd.DataFrame({"text": texts, "id": range(5)})
-    for posts in (tuple(texts), frame, pa.table({"text": texts}), pa.record_batch({"text": texts})):
+    kinds = [tuple(texts), frame, frame["text"], pa.table({"text": texts}), pa.record_batch({"text": texts})]
+    kinds += [pa.array(texts), pa.chunked_array([texts[:2], texts[2:]], pa.large_string())]
+    if find_spec("polars"):
+        polars = import_module("polars")
+        kinds += [polars.DataFrame({"text": texts}), polars.Series(texts)]
+    for posts in kinds:
         assert CopypastaGrouper().fit(posts).labels_.tolist() == expected
     assert CopypastaGrouper().fit(frame).posts_["id"].to_pylist() == list("01234")
 
@@ -157,6 +211,7 @@ def test_posts_come_in_many_kinds() -> None:
         (pd.DataFrame({"body": [MESSAGE]}), "no column text"),
         (pd.DataFrame({"text": [MESSAGE], "id": [1.04e18]}), "floating-point"),
         (pa.table({"text": [MESSAGE, None]}), "no text"),
+        (pd.DataFrame({"text": [MESSAGE], "created_at": ["yesterday"]}), "created_at cannot be read .*'yesterday'"),
     ],
 )
 def test_what_is_no_posts_is_refused(posts: object, said: str) -> None:
@@ -255,6 +310,8 @@ def test_what_arrow_cannot_hold_is_replaced_in_texts_and_in_posts() -> None:
     texts = CopypastaGrouper().fit([text, text]).posts_["text"].to_pylist()
     posts = CopypastaGrouper().fit([Post("p\ud800", "a\ud800", text)]).posts_
     assert texts == [f"{MESSAGE}\N{REPLACEMENT CHARACTER}"] * 2
+    for frame in (pd.DataFrame({"text": [text, text]}, dtype=object), pa.table({"text": [f"{MESSAGE}\0"] * 2})):
+        assert CopypastaGrouper().fit(frame).posts_["text"].to_pylist() == texts
     assert posts.select(["id", "account_id", "text"]).to_pylist() == [
         {"id": "p\N{REPLACEMENT CHARACTER}", "account_id": "a\N{REPLACEMENT CHARACTER}", "text": texts[0]}
     ]

@@ -53,6 +53,49 @@ def test_rewritten_and_translated_posts_join_and_topics_do_not() -> None:
     assert grouper.why(0, 6).stage is None
 
 
+def test_chinese_full_of_numbers_is_no_translation_of_chinese() -> None:
+    regions = ["武汉16902例4.03%", "孝感2541例2.85%", "黄冈2252例1.76%", "随州1049例0.95%", "荆州1045例1.44%"]
+    numbers = "全省新冠肺炎病例29631例，其中" + "，".join(regions)
+    other = "北京昨天新增报告一例境外输入病例，为美国输入病例，累计报告境外输入确诊病例六十五例。"
+    vectors = np.array([[1, 0], [0.95, np.sqrt(1 - 0.95**2)]], dtype=np.float32)
+    grouper = CopypastaGrouper(SETTINGS).fit([numbers, other], vectors)
+    assert grouper.why(0, 1).stage != "translation"
+
+
+# Edits of the translation: the first says what the seed says; the second one's end, and so its vector, goes elsewhere,
+# though to the translation it is as near by its letters.
+EDITED = TRANSLATION.replace("two days", "2 days")
+ASTRAY = TRANSLATION[: TRANSLATION.index(" Is this")] + " We sell tents, mats and sleeping bags for a fair price."
+ASTRAY_TOO = ASTRAY + " Call now!"
+COSINES |= {EDITED: 0.94, ASTRAY: 0.1, ASTRAY_TOO: 0.1}
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_no_chaining_across_stages(is_given: bool) -> None:
+    posts = [SEED] * 7 + [TRANSLATION] * 3 + [EDITED, ASTRAY, ASTRAY_TOO]
+    grouper = CopypastaGrouper(SETTINGS, embed=None if is_given else embed)
+    parts = [posts[:8], posts[8:]]
+    for part in parts:
+        grouper.partial_fit(part, embed(part) if is_given else None)
+    whole = CopypastaGrouper(SETTINGS, embed=embed).fit(posts)
+    assert grouper.labels_.tolist() == whole.labels_.tolist() == [0] * 11 + [1] * 2
+    assert whole.links_["stage"].to_pylist() == ["exact"] * 6 + ["translation"] * 4 + ["fuzzy"]
+    for row in range(1, 11):  # what a group says of a post is what the post's own text says
+        link = whole.links_.slice(row - 1, 1).to_pylist()[0]
+        found = whole.why(0, row)
+        assert (found.stage, found.similarity) == (link["stage"], pytest.approx(link["similarity"]))
+    assert whole.why(7, 11).stage == "fuzzy"
+    assert whole.why(0, 11).stage is None
+    assert whole.predict([EDITED, ASTRAY, TRANSLATION + " https://t.co/b"]).tolist() == [0, 1, 0]
+
+
+def test_a_text_that_stays_behind_alone_has_no_group() -> None:
+    grouper = CopypastaGrouper(SETTINGS, embed=embed).fit([SEED] * 6 + [TRANSLATION] * 3 + [ASTRAY])
+    assert grouper.labels_.tolist() == [0] * 9 + [-1]
+    grouper.partial_fit([ASTRAY])
+    assert grouper.labels_.tolist() == [0] * 9 + [1, 1]
+
+
 def test_vectors_may_be_given() -> None:
     asked = CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS)
     given = CopypastaGrouper(SETTINGS).fit(POSTS, embed(POSTS))

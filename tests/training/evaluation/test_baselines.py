@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from narratrace.model.artefact import Artefact
+from narratrace.model.base import RECORD
 from narratrace.model.scores import Scores
 from narratrace.model.settings import check_settings
 from narratrace.training.evaluation.baselines import PerLabel, TfIdf, cross_validate, frozen_encoder, majority
+from narratrace.training.evaluation.embeddings import FrozenEncoder
 from narratrace.training.metrics import Truth
 from narratrace.training.settings import ThresholdSettings
 
@@ -100,6 +105,21 @@ def test_related_posts_in_both_parts_pretend_what_is_not_there() -> None:
 
     assert right(naive.scores) > 0.95
     assert right(grouped.scores) < 0.75
+
+
+def test_the_frozen_encoder_is_whatever_a_training_may_start_from(
+    tiny_base: Path, tiny_artefact: Artefact, tmp_path: Path
+) -> None:
+    plain = Path(shutil.copytree(tiny_base, tmp_path / "plain", ignore=shutil.ignore_patterns(RECORD)))
+    posts = ["stand firm", "支持警察，嚴正執法", "lunch"]
+    base, same, learnt = (
+        FrozenEncoder(source, 32).embed(posts, lambda *_: None) for source in (tiny_base, plain, tiny_artefact.path)
+    )
+    np.testing.assert_allclose(np.linalg.norm(base, axis=1), 1, atol=1e-4)
+    np.testing.assert_array_equal(base, same)
+    assert learnt.shape == base.shape
+    assert np.abs(learnt - base).max() > 0.01  # the artefact's own encoder
+    assert [path.name for path in tmp_path.iterdir()] == ["plain"]
 
 
 def test_the_majority_says_what_is_most_frequent() -> None:

@@ -14,10 +14,11 @@ import pytest
 from narratrace.inference.classifier import Classifier
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.training.evaluation.evaluate import Evaluation, Learnt, evaluate
-from narratrace.training.evaluation.mistakes import KINDS, WORST, Lookalikes
+from narratrace.training.evaluation.mistakes import KINDS, WORST, Lookalikes, find_mistakes
 from narratrace.training.evaluation.report import CARD, FIGURES, REPORT, write_evaluation
-from narratrace.training.labelled import LabelledPost, read_labelled
-from narratrace.training.metrics import HEADLINES
+from narratrace.training.evaluation.scored import Scored
+from narratrace.training.labelled import UNKNOWN_STANCE, LabelledPost, read_labelled
+from narratrace.training.metrics import HEADLINES, Answers, Truth
 from narratrace.training.run_posts import read_posts
 from narratrace.training.settings import TrainingSettings
 
@@ -66,6 +67,7 @@ def test_figures_are_those_of_the_classifier(
     assert heroes["support"] == sum("police_heroes" in post.labels for post in posts)
     assert heroes["flagged"] == sum("police_heroes" in prediction.labels for prediction in predictions)
     assert set(own["intervals"]) <= set(HEADLINES)
+    assert own["intervals"].keys() >= {"micro_precision", "micro_recall"}
     assert figures["abstained"] == sum(bool(prediction.abstained) for prediction in predictions)
 
 
@@ -74,6 +76,7 @@ def test_everything_that_was_asked_for_is_there(found: Evaluation, posts: list[L
     assert list(figures["rows"]) == [
         "narratrace, onnx-int8", "narratrace, torch", "majority", "TF-IDF", "TF-IDF with a gate", "frozen encoder"
     ]  # fmt: skip
+    assert found.figures["left_out"] == {}
     assert figures["tied"] == len(posts) - 4
     assert {row["posts"] for row in figures["untied"].values()} == {4}
     assert sum(one["posts"] for one in figures["languages"].values()) == len(posts)
@@ -112,6 +115,15 @@ def test_mistakes_come_with_their_evidence(found: Evaluation, posts: list[Labell
                 assert one.advances >= one.gate
     scores = [one.score for one in mistakes["missed"]]
     assert scores == sorted(scores)
+
+
+def test_a_wrong_label_shows_where_nobody_said_the_stance() -> None:
+    truth = Truth(np.zeros((3, 1), dtype=bool), np.ones((3, 1), dtype=bool), np.array([0, UNKNOWN_STANCE, 1]))
+    answers = Answers(np.array([[0.7], [0.9], [0.8]], np.float32), np.ones((3, 1), dtype=bool), np.zeros(3, np.int64))
+    scored = Scored(answers, np.full((3, 4), 0.25, np.float32), ["en"] * 3, [[]] * 3)
+    rows = {kind: [row for _, row, _ in cells] for kind, cells in find_mistakes(scored, truth)}
+    assert rows["wrong"] == [1, 0]
+    assert rows["R"] == [2]  # another stance: a false flag alone
 
 
 def test_lookalikes_are_the_most_similar_first() -> None:
@@ -183,6 +195,27 @@ def test_the_card_says_what_it_is_for_and_quotes_no_post(
         assert re.search(pattern, card), pattern
     assert not any(post.text in card for post in posts)
     assert json.loads((folder / FIGURES).read_text(encoding="utf-8")) == json.loads(json.dumps(found.figures))
+
+
+def test_a_base_that_is_not_at_hand_is_said_in_place_of_its_row(
+    tiny_classifier: Classifier,
+    tiny_settings: TrainingSettings,
+    taxonomy: Taxonomy,
+    posts: list[LabelledPost],
+    tmp_path: Path,
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    settings = tiny_settings.model_copy(update={"base": empty})
+    learnt = Learnt(read_posts(settings, taxonomy), settings)
+    found = evaluate(tiny_classifier, {"dev": posts[:8]}, learnt, None, lambda *_: None)
+    assert "TF-IDF" in found.figures["sets"]["dev"]["rows"]
+    assert "frozen encoder" not in found.figures["sets"]["dev"]["rows"]
+    assert "base build" in found.figures["left_out"]["frozen encoder"]
+    write_evaluation(found, tiny_classifier.artefact, tmp_path / "out")
+    page = _Page()
+    page.feed((tmp_path / "out" / REPORT).read_text(encoding="utf-8"))
+    assert f"The row 'frozen encoder' is left out. {empty} is no base encoder" in page.text
 
 
 def test_without_what_was_learnt_from_there_are_no_baselines(
