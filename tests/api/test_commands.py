@@ -350,11 +350,12 @@ def test_evaluate_measures_and_writes_a_report(
 def test_evaluate_maps_the_columns_of_labelled_posts(
     narratrace: Command, tiny_artefact: Artefact, labelled: list[dict[str, object]], tmp_path: Path
 ) -> None:
+    posts = sorted(labelled, key=lambda post: "police_heroes" not in post["labels"])[:8]
     file = tmp_path / "posts.csv"
     with file.open("w", encoding="utf-8", newline="") as rows:
         writer = csv.writer(rows)
         writer.writerow(["body", "is_hero", "what", "who"])
-        for at, post in enumerate(labelled[:8]):
+        for at, post in enumerate(posts):
             writer.writerow([post["text"], int("police_heroes" in post["labels"]), post["stance"], f"user {at // 4}"])
     maps = ("text=body", "labels.police_heroes=is_hero", "stance=what", "account=who")
     out = tmp_path / "out"
@@ -362,7 +363,7 @@ def test_evaluate_maps_the_columns_of_labelled_posts(
     assert (ended.code, "posts: 8 posts" in ended.out) == (0, True), ended.err
     own = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["sets"]["posts"]["rows"]
     own = own["narratrace, onnx-int8"]
-    heroes = sum("police_heroes" in post["labels"] for post in labelled[:8])
+    heroes = sum("police_heroes" in post["labels"] for post in posts)
     assert own["narratives"]["police_heroes"]["support"] == heroes > 0
     assert (own["groups"], sum(map(sum, own["confusion"]))) == (2, 8)
     for words, says in (((file,), "no column 'text'"), (("--map=text=body",), "data.columns")):
