@@ -1,6 +1,6 @@
 """Compare `narratrace score` with what a user would otherwise write, file to file, in one run.
 
-Usage: python benchmarks/archive/compare.py POSTS [--posts 1000] [--only NAME ...] [--sample 5000]
+Usage: python benchmarks/archive/compare.py POSTS [--posts 1000] [--distinct] [--only NAME ...] [--sample 2000]
 
 POSTS is what `narratrace score` reads (20,000 distinct posts, or an archive that repeats itself). All have the same
 encoder and heads, read the same Parquet file and write a file of scores:
@@ -27,8 +27,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from narratrace.inference.archives.archive import Archive
+from narratrace.inference.archives.keys import scored_form
 from narratrace.model.artefact import ENCODER, TOKENIZER, Artefact
 
 BATCH = 32
@@ -128,7 +129,6 @@ def narratrace(source: Path, out: Path) -> None:
 def limit(source: Path, out: Path) -> None:
     import onnxruntime
 
-    from narratrace.inference.archives.keys import scored_form
     from narratrace.inference.classifier import BATCH_TOKENS
     from narratrace.model.artefact import ONNX_FILES
     from narratrace.model.tokenizer import PostTokenizer, pad
@@ -179,9 +179,12 @@ def measure_sample(name: str, texts: list[str], sample: int, folder: Path) -> di
     return {unit: loading[unit] + (whole[unit] - loading[unit]) * len(texts) / sample for unit in whole}
 
 
-def texts_of(inputs: list[str], limit: int) -> Iterator[str]:
-    for batch in Archive.open(inputs).read(1024, limit):
-        yield from batch.posts["text"].to_pylist()
+def texts_of(inputs: list[str], limit: int, distinct: bool) -> list[str]:
+    texts = (text for batch in Archive.open(inputs).read(1024) for text in batch.posts["text"].to_pylist())
+    if not distinct:
+        return list(islice(texts, limit))
+    first = {scored_form(text, "normalised"): text for text in texts}
+    return random.Random(0).sample(list(first.values()), min(limit, len(first)))
 
 
 def main() -> None:
@@ -189,11 +192,12 @@ def main() -> None:
     parser.add_argument("inputs", nargs="+", metavar="POSTS")
     parser.add_argument("--posts", type=int, default=1000)
     parser.add_argument("--only", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--distinct", action="store_true", help="so many distinct posts")
     parser.add_argument("--sample", type=int, help=f"rows of which {', '.join(sorted(ROW_BY_ROW))} are timed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        texts = list(texts_of(given.inputs, given.posts))
+        texts = texts_of(given.inputs, given.posts, given.distinct)
         pq.write_table(pa.table({"text": texts}), folder / "posts.parquet")
         if "onnx" in given.only:
             from narratrace.model.export import export_onnx
