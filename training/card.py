@@ -120,8 +120,9 @@ def _made_from(manifest: Manifest) -> Iterator[str]:
 
 def _measured(thresholds: ThresholdSet, sets: Mapping[str, Figures]) -> Iterator[str]:
     yield (
-        f"At the thresholds `{thresholds}`. Only the cross-validation is on posts that thresholds were chosen on; "
-        "settings may have been chosen by the other figures. Macro averages are over narratives with at least "
+        f"At the thresholds `{thresholds}`, which were chosen on other posts than these"
+        + (", but for those of the cross-validation" if "cross_validation" in sets else "")
+        + "; settings may have been chosen by the figures. Macro averages are over narratives with at least "
         f"{SUPPORT} positives. A false flag is any label on a post that advances nothing. In brackets: "
         f"{CONFIDENCE:.0%} bootstrap intervals over groups of related posts."
     )
