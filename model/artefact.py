@@ -128,14 +128,14 @@ class PromisedThresholds(StrictModel):
         return promise.threshold if promise else None
 
     def raised(self, by: float) -> PromisedThresholds:
-        """The same with every threshold raised, to at most 1."""
+        """The same with every threshold raised; what no score would reach is not promised."""
+
+        def raise_one(one: Promise) -> Promise:
+            threshold = None if one.threshold is None else round(one.threshold + by, 6)
+            return one.model_copy(update={"threshold": threshold if threshold is None or threshold < 1 else None})
+
         narratives = {
-            narrative: {
-                language: one
-                if one.threshold is None
-                else one.model_copy(update={"threshold": min(1.0, round(one.threshold + by, 6))})
-                for language, one in languages.items()
-            }
+            narrative: {language: raise_one(one) for language, one in languages.items()}
             for narrative, languages in self.narratives.items()
         }
         return self.model_copy(update={"narratives": narratives})

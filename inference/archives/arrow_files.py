@@ -46,5 +46,5 @@ def map_batch(path: Path, number: int) -> pa.RecordBatch:
 def _mapping(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
     try:
         yield pa.ipc.open_file(pa.memory_map(os.fsencode(path)))  # bytes, as the name may be no UTF-8
-    except (FileNotFoundError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException) as error:
         raise damaged(path) from error

@@ -108,7 +108,7 @@ def _explain(text: str, is_linked: bool) -> str | None:
     if _WEATHER.search(text):
         return WEATHER
     plain = normalise(text).text
-    if not _CALLS.search(text):
+    if not _CALLS.search(plain):
         looks = _BRACKETED.match(text) or _SOURCE.search(plain) or _is_title(plain)
         if _NEWS_TAG.match(text) or (is_linked and looks):
             return HEADLINE

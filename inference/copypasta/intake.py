@@ -74,12 +74,13 @@ def _from_pandas(frame: Any) -> pa.Table:
     if "text" in frame.columns:
         frame = frame[[name for name in POST_COLUMNS if name in frame.columns]]
     try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except UnicodeEncodeError:  # a lone surrogate
-        cleaned = frame.apply(
-            lambda column: column.map(lambda value: clean(value) if isinstance(value, str) else value)
-        )
-        return pa.Table.from_pandas(cleaned, preserve_index=False)
+        try:
+            return pa.Table.from_pandas(frame, preserve_index=False)
+        except UnicodeEncodeError:  # a lone surrogate
+            frame = frame.apply(
+                lambda column: column.map(lambda value: clean(value) if isinstance(value, str) else value)
+            )
+            return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"The posts have a column of mixed types: {error}.") from error
 

@@ -27,6 +27,10 @@ Embed = Callable[[Sequence[str]], Vectors]
 """Texts to vectors of unit length, shape (texts, dimension), as `Classifier.embed`."""
 
 
+_AT_ONCE = 2**16
+"""Pairs that are compared at once, to bound the memory of their vectors."""
+
+
 class SemanticStage:
     """Candidates by the cosine of their embeddings, verified with what the texts share."""
 
@@ -83,12 +87,14 @@ class SemanticStage:
 
     def verify(self, a: NDArray[np.int64], b: NDArray[np.int64], texts: Texts) -> NDArray[np.float32]:
         """Compare pairs of nodes: their cosine where both have vectors and a link may stand on it, else 0."""
-        (left, has_left), (right, has_right) = self._look_up(a), self._look_up(b)
-        both = has_left & has_right
         similarity = np.zeros(len(a), dtype=np.float32)
-        similarity[both] = link_cosine(
-            left[both], right[both], texts.lexical, texts.shingles, a[both], b[both], self._settings
-        )
+        for start in range(0, len(a), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            (left, has_left), (right, has_right) = self._look_up(a[part]), self._look_up(b[part])
+            both = np.flatnonzero(has_left & has_right)
+            similarity[start + both] = link_cosine(
+                left[both], right[both], texts.lexical, texts.shingles, a[part][both], b[part][both], self._settings
+            )
         return similarity
 
     def vectors(self, nodes: NDArray[np.int64]) -> Vectors | None:
@@ -111,13 +117,16 @@ class SemanticStage:
         self, vectors: Vectors, lexical: list[str], shingles: Shingles, texts: Texts, is_asked: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Find the asked one of the nodes that each of other texts is most similar to; -1 and 0 for none."""
-        asked = np.flatnonzero(is_asked[self._nodes])
+        nodes, known_vectors = self._nodes, self._vectors
+        if len(self._held):
+            nodes, known_vectors = np.append(nodes, self._held), np.concatenate([known_vectors, self._held_vectors])
+        asked = np.flatnonzero(is_asked[nodes])
         node, best = np.full(len(vectors), -1, dtype=np.int64), np.zeros(len(vectors), dtype=np.float32)
         for row, vector in enumerate(vectors if len(asked) else []):
-            near = asked[np.argsort(-(self._vectors @ vector)[asked], kind="stable")[:MOST_NEIGHBOURS]]
-            known = self._nodes[near]
+            near = asked[np.argsort(-(known_vectors @ vector)[asked], kind="stable")[:MOST_NEIGHBOURS]]
+            known = nodes[near]
             found = link_cosine(
-                self._vectors[near],
+                known_vectors[near],
                 np.repeat(vector[None], len(near), axis=0),
                 [texts.lexical[each] for each in known.tolist()] + [lexical[row]],
                 texts.shingles.take(known).plus(shingles.take(np.array([row]))),

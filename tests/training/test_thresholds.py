@@ -100,11 +100,11 @@ def test_raised_thresholds_flag_less_and_stay_below_one() -> None:
     assert before.raised(0).narratives.tolist() == before.narratives.tolist()
 
 
-def test_raised_promises_ask_for_more_and_stay_below_one() -> None:
+def test_raised_promises_ask_for_more_and_what_no_score_reaches_is_none() -> None:
     held = [Promise(threshold=each, groups=9, precision=0.95) for each in (0.3, 0.98, None)]
     before = PromisedThresholds(precision=0.9, confidence=0.9, narratives={"a": dict(zip("xyz", held, strict=True))})
     after = before.raised(0.05)
-    assert [after.of("a", language) for language in "xyz"] == [0.35, 1.0, None]
+    assert [after.of("a", language) for language in "xyz"] == [0.35, None, None]
     assert before.raised(0) == before
 
 

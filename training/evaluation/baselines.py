@@ -200,7 +200,7 @@ class Baselines:
         self._encoder: FrozenEncoder | None = None
         try:
             self._encoder = FrozenEncoder(settings.base, settings.max_tokens)
-        except NarratraceError as error:  # posts can be measured where the base is not at hand
+        except (NarratraceError, OSError) as error:  # posts can be measured where the base is not at hand
             self.left_out[FROZEN] = str(error)
         self._done, self._steps = 0, 5 if self._encoder else 3
         self._tfidf, self._tfidf_held_out = self._learn(TfIdf, self._texts)

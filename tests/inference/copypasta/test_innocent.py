@@ -29,6 +29,7 @@ def explained(texts: list[str]) -> list[str | None]:
         ("I liked a @YouTube video about a cat that plays the piano https://youtu.be/x", "share button"),
         ("【港铁公布新票价安排】港铁公司今日公布，下月起调整票价，学生优惠维持不变。 https://t.co/a1", "headline"),
         ("Storm Closes Harbour Ferries For Second Day As Winds Rise https://t.co/a1", "headline"),
+        ("Harbour City Imposes New Tariffs On Soybeans https://example.org/world/us-and-you-share", "headline"),
         ("白日依山尽，黄河入海流，欲穷千里目，更上一层楼。", "poem"),
         ("一个警察被几十人围着打，头盔都打掉了，还是没有开枪。请看 https://t.co/a1", None),
         ("The whole city saw who threw the first stone, so do not let them tell you otherwise.", None),

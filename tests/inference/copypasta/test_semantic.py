@@ -96,6 +96,17 @@ def test_a_text_that_stays_behind_alone_has_no_group() -> None:
     assert grouper.labels_.tolist() == [0] * 9 + [1, 1]
 
 
+def test_predict_knows_a_group_that_stayed_behind_by_its_vector() -> None:
+    offer = "机场瘫痪两天，旅客睡在地上。本店有帐篷、垫子和睡袋，价钱公道，欢迎大家来看看再买。"
+
+    def with_offer(texts: Sequence[str]) -> NDArray[np.float32]:
+        return embed([ASTRAY if text == offer else text for text in texts])
+
+    grouper = CopypastaGrouper(SETTINGS, embed=with_offer).fit([SEED] * 6 + [TRANSLATION] * 3 + [ASTRAY] * 2)
+    assert grouper.labels_.tolist() == [0] * 9 + [1] * 2
+    assert grouper.predict([offer]).tolist() == [1]
+
+
 def test_vectors_may_be_given() -> None:
     asked = CopypastaGrouper(SETTINGS, embed=embed).fit(POSTS)
     given = CopypastaGrouper(SETTINGS).fit(POSTS, embed(POSTS))
