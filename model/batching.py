@@ -1,4 +1,4 @@
-"""Which texts go through a network together, and those padded to one length: the same for every network and backend.
+"""Which texts go through a network together, and those padded to one length.
 
 Texts of like length belong together, as less is padded then. What a text gets depends on its batch in the last digits
 of floating-point sums, so the same call makes the same batches.
