@@ -88,30 +88,37 @@ class SemanticStage:
     def verify(self, a: NDArray[np.int64], b: NDArray[np.int64], texts: Texts) -> NDArray[np.float32]:
         """Compare pairs of nodes: their cosine where both have vectors and a link may stand on it, else 0."""
         similarity = np.zeros(len(a), dtype=np.float32)
-        for start in range(0, len(a), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            (left, has_left), (right, has_right) = self._look_up(a[part]), self._look_up(b[part])
-            both = np.flatnonzero(has_left & has_right)
-            similarity[start + both] = link_cosine(
-                left[both], right[both], texts.lexical, texts.shingles, a[part][both], b[part][both], self._settings
+        left, right = self._look_up(a), self._look_up(b)
+        both = np.flatnonzero((left >= 0) & (right >= 0))
+        for start in range(0, len(both), _AT_ONCE):
+            at = both[start : start + _AT_ONCE]
+            similarity[at] = link_cosine(
+                self._take(left[at]), self._take(right[at]), texts.lexical, texts.shingles, a[at], b[at], self._settings
             )
         return similarity
 
     def vectors(self, nodes: NDArray[np.int64]) -> Vectors | None:
         """Return the vectors of some nodes, if all of them have one."""
-        vectors, has = self._look_up(nodes)
-        return vectors if has.all() else None
+        rows = self._look_up(nodes)
+        return self._take(rows) if (rows >= 0).all() else None
 
-    def _look_up(self, nodes: NDArray[np.int64]) -> tuple[Vectors, NDArray[np.bool_]]:
-        """Return the vectors of some nodes, and which of them have one."""
-        vectors = np.zeros((len(nodes), self._vectors.shape[1]), dtype=np.float32)
-        has = np.zeros(len(nodes), dtype=np.bool_)
-        for known, of in ((self._nodes, self._vectors), (self._held, self._held_vectors)):
-            if len(there := np.flatnonzero(np.isin(nodes, known))):
-                order = np.argsort(known)
-                vectors[there] = of[order[np.searchsorted(known, nodes[there], sorter=order)]]
-                has[there] = True
-        return vectors, has
+    def _look_up(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of some nodes' vectors, held ones before the others; -1 for none."""
+        known = np.append(self._held, self._nodes)
+        if not len(known):
+            return np.full(len(nodes), -1, dtype=np.int64)
+        order = np.argsort(known, kind="stable")
+        rows = order[np.searchsorted(known, nodes, sorter=order).clip(max=len(known) - 1)]
+        return np.where(known[rows] == nodes, rows, -1)
+
+    def _take(self, rows: NDArray[np.int64]) -> Vectors:
+        """Return the vectors of some rows of `_look_up`."""
+        vectors = np.empty((len(rows), self._vectors.shape[1]), dtype=np.float32)
+        is_held = rows < len(self._held)
+        if is_held.any():
+            vectors[is_held] = self._held_vectors[rows[is_held]]
+        vectors[~is_held] = self._vectors[rows[~is_held] - len(self._held)]
+        return vectors
 
     def nearest(
         self, vectors: Vectors, lexical: list[str], shingles: Shingles, texts: Texts, is_asked: NDArray[np.bool_]
