@@ -32,7 +32,7 @@ from narratrace.model.artefact import (
 from narratrace.model.errors import SettingsError
 from narratrace.model.export import export_onnx
 from narratrace.model.network import load_network, save_heads, save_network
-from narratrace.model.quantise import quantise
+from narratrace.model.quantise import quantise, sample_batches
 from narratrace.model.scores import Logits
 from narratrace.model.settings import save_settings
 from narratrace.model.taxonomy import STANCES, Taxonomy
@@ -216,7 +216,7 @@ def train(
         with tempfile.TemporaryDirectory() as scratch:
             full = folder / ONNX_FILES["onnx"] if settings.full_precision else Path(scratch) / "model.onnx"
             export_onnx(network, full)
-            quantise(full, int8)
+            quantise(full, int8, sample_batches(posts.measured_texts, tokenizer))
         draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC), files={}, **fields)
         card = render_card(draft, taxonomy, sets, environment=describe_environment())
         (folder / CARD).write_text(card, encoding="utf-8")

@@ -199,7 +199,7 @@ class Baselines:
         self.left_out: dict[str, str] = {}
         self._encoder: FrozenEncoder | None = None
         try:
-            self._encoder = FrozenEncoder(settings.base, settings.max_tokens)
+            self._encoder = FrozenEncoder(settings.base, settings.max_tokens, self._texts.tolist())
         except (NarratraceError, OSError) as error:  # posts can be measured where the base is not at hand
             self.left_out[FROZEN] = str(error)
         self._done, self._steps = 0, 5 if self._encoder else 3

@@ -13,7 +13,7 @@ from narratrace.model.backends.onnx_backend import OnnxBackend
 from narratrace.model.batching import by_length, equal_batches, padded_batches
 from narratrace.model.export import export_onnx
 from narratrace.model.network import Network, load_encoder
-from narratrace.model.quantise import quantise
+from narratrace.model.quantise import quantise, sample_batches
 from narratrace.model.taxonomy import STANCES
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
@@ -33,6 +33,8 @@ class FrozenEncoder:
         The encoder, as :func:`~narratrace.training.bases.open_base` takes it.
     max_tokens
         Tokens that are read of a post; longer ones are cut.
+    sample
+        Raw posts like those to be embedded, to fix int8 scales on.
 
     Raises
     ------
@@ -40,13 +42,13 @@ class FrozenEncoder:
         There is no such encoder, or it cannot be opened.
     """
 
-    def __init__(self, base: Path, max_tokens: int) -> None:
+    def __init__(self, base: Path, max_tokens: int, sample: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder, _ = open_base(base, Path(scratch))
             self._tokenizer = PostTokenizer(folder / "tokenizer.json", max_tokens)
             full, int8 = Path(scratch) / "full.onnx", Path(scratch) / "int8.onnx"
             export_onnx(Network(load_encoder(folder), 1, len(STANCES)), full)
-            quantise(full, int8)
+            quantise(full, int8, sample_batches([normalise(text).text for text in sample], self._tokenizer))
             self._backend = OnnxBackend(int8)
 
     def embed(self, texts: Sequence[str], on_progress: Callable[[int, int], None]) -> NDArray[np.float32]:

@@ -113,7 +113,8 @@ def test_the_frozen_encoder_is_whatever_a_training_may_start_from(
     plain = Path(shutil.copytree(tiny_base, tmp_path / "plain", ignore=shutil.ignore_patterns(RECORD)))
     posts = ["stand firm", "支持警察，嚴正執法", "lunch"]
     base, same, learnt = (
-        FrozenEncoder(source, 32).embed(posts, lambda *_: None) for source in (tiny_base, plain, tiny_artefact.path)
+        FrozenEncoder(source, 32, posts).embed(posts, lambda *_: None)
+        for source in (tiny_base, plain, tiny_artefact.path)
     )
     np.testing.assert_allclose(np.linalg.norm(base, axis=1), 1, atol=1e-4)
     np.testing.assert_array_equal(base, same)
