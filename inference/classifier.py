@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args, overload
+from typing import Any, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.model.artefact import TOKENIZER, WIDE, Artefact, ThresholdSet
-from narratrace.model.backends import ForwardPass, default_backend, open_backend
+from narratrace.model.backends import default_backend, open_backend
 from narratrace.model.batching import by_length, padded_batches
 from narratrace.model.errors import ArtefactError, SettingsError
 from narratrace.model.language import identify
@@ -20,7 +20,9 @@ from narratrace.model.scores import Logits, decide, score
 from narratrace.model.taxonomy import STANCES
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.model.wide import Wide
-from narratrace.model.windows import merge_windows
+from narratrace.model.windows import merge_embeddings, merge_windows
+
+T = TypeVar("T")
 
 BATCH_TOKENS = 512
 """Tokens, padding included, that go through the network at once: more do not fit a CPU's cache and are slower."""
@@ -218,13 +220,15 @@ class Classifier:
             Vectors of unit length, shape (posts, the manifest's ``dimension``); the dot product of two is their cosine.
         """
         tokenised = self._tokenizer(posts)
-        return merge_windows(self._forward(tokenised.ids), tokenised.windows).embeddings
+        parts, places = self._run(self._backend.embed, tokenised.ids)
+        return merge_embeddings(np.concatenate(parts)[places], tokenised.windows)
 
     def _score(self, posts: list[str]) -> dict[str, NDArray[Any]]:
         manifest = self.artefact.manifest
         tokenised = self._tokenizer(posts)
-        deep = merge_windows(self._forward(tokenised.ids), tokenised.windows)
-        scores = score(Logits(deep.narratives, deep.stances), self._wide.run(tokenised.texts), manifest)
+        parts, places = self._run(self._backend.run, tokenised.ids)
+        logits = Logits(*(np.concatenate(part)[places] for part in zip(*parts, strict=True)))
+        scores = score(merge_windows(logits, tokenised.windows), self._wide.run(tokenised.texts), manifest)
         languages = [identify(text) for text in tokenised.texts]
         labels, abstained = decide(scores, languages, manifest, self.thresholds)
         return {
@@ -242,17 +246,15 @@ class Classifier:
             "artefact": np.full(len(posts), self.artefact.id, dtype=object),
         }
 
-    def _forward(self, ids: Sequence[Sequence[int]]) -> ForwardPass:
-        order: list[int] = []
-        parts: list[ForwardPass] = []
-        for rows, stacked, mask in padded_batches(ids, _batches(ids), self._tokenizer.pad_id):
-            order += rows
-            parts.append(self._backend.run(stacked, mask))
-        if not parts:
-            # One row gives the widths; none of its answers is kept.
-            parts = [ForwardPass(*(part[:0] for part in self._backend.run(*pad([[0, 0]], self._tokenizer.pad_id))))]
-        back = np.argsort(np.array(order, dtype=np.int64))
-        return ForwardPass(*(np.concatenate(part)[back] for part in zip(*parts, strict=True)))
+    def _run(self, run: Callable[..., T], ids: Sequence[Sequence[int]]) -> tuple[list[T], NDArray[np.int64]]:
+        """What the network makes of batches of windows, and where each window is in them."""
+        rows, parts = [], []
+        for batch in padded_batches(ids, _batches(ids), self._tokenizer.pad_id):
+            rows += batch.rows
+            parts.append(run(batch.ids, batch.mask))
+        # One row gives the widths where there is none; its answer is not kept.
+        parts = parts or [run(*pad([[0, 0]], self._tokenizer.pad_id))]
+        return parts, np.argsort(np.array(rows, dtype=np.int64))
 
 
 def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:

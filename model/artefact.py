@@ -8,7 +8,9 @@
     encoder/                     a sentence-transformers folder: weights (fp16 safetensors) and tokenizer
     heads.safetensors            the narrative and stance heads
     wide.safetensors             the wide part: a linear model on character n-grams
-    onnx/model-int8.onnx         encoder and heads in one graph, for inference without torch
+    onnx/lower-int8.onnx         the encoder's lower layers, and what follows on them, for inference without torch:
+    onnx/labels-int8.onnx        the upper layers and the heads
+    onnx/embedding-int8.onnx     the embedder
 
 Nothing in it is ever unpickled.
 """
@@ -49,8 +51,19 @@ ENCODER = "encoder"
 TOKENIZER = "encoder/tokenizer.json"
 HEADS = "heads.safetensors"
 WIDE = "wide.safetensors"
-ONNX_FILES = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model-int8.onnx"}
-"""The graph of each ONNX backend; the backend ``torch`` needs the encoder folder and the heads."""
+LOWER, LABELS, EMBEDDING = "lower", "labels", "embedding"
+"""The graphs of an ONNX backend: the network is cut where labels and embeddings part."""
+
+ONNX_FILES = {
+    backend: {graph: f"onnx/{graph}{ending}.onnx" for graph in (LOWER, LABELS, EMBEDDING)}
+    for backend, ending in (("onnx", ""), ("onnx-int8", "-int8"))
+}
+"""The graphs of each ONNX backend; the backend ``torch`` needs the encoder folder and the heads."""
+
+
+def onnx_paths(folder: Path, backend: str) -> dict[str, Path]:
+    """Where a folder has, or would have, the graphs of an ONNX backend, by their names."""
+    return {graph: folder / file for graph, file in ONNX_FILES[backend].items()}
 
 
 class FileRecord(StrictModel):
@@ -152,12 +165,6 @@ class LearntFrom(StrictModel):
         default=None,
         description="The network that ships: of one more training, on all posts, or the mean of the folds' networks; "
         "null: not recorded.",
-    )
-    layers_after: int = Field(
-        default=0,
-        ge=0,
-        description="Upper layers that learnt on with the sentence embedding, after calibration and thresholds were "
-        "fitted; labels were held meanwhile.",
     )
     raised_by: float = Field(
         default=0.0, ge=0, lt=1, description="By how much all thresholds were raised after they were chosen."
@@ -278,7 +285,7 @@ class Artefact:
     @property
     def backends(self) -> tuple[str, ...]:
         """Backends that this artefact has the files for."""
-        have = [name for name, file in ONNX_FILES.items() if file in self.manifest.files]
+        have = [name for name, files in ONNX_FILES.items() if self.manifest.files.keys() >= set(files.values())]
         return (*have, "torch") if HEADS in self.manifest.files else tuple(have)
 
     def file(self, name: str) -> Path:

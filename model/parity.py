@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from narratrace.model.artefact import TOKENIZER, WIDE, Artefact
-from narratrace.model.backends import Backend, ForwardPass, open_backend
+from narratrace.model.artefact import TOKENIZER, WIDE, Artefact, onnx_paths
+from narratrace.model.backends import Backend, open_backend
 from narratrace.model.backends.onnx_backend import OnnxBackend
-from narratrace.model.batching import equal_batches, padded_batches
+from narratrace.model.batching import PaddedBatch, equal_batches, padded_batches
 from narratrace.model.export import export_onnx
 from narratrace.model.language import identify
 from narratrace.model.network import load_network
@@ -20,7 +21,7 @@ from narratrace.model.scores import Logits, Scores, decide, score
 from narratrace.model.taxonomy import STANCES
 from narratrace.model.tokenizer import PostTokenizer
 from narratrace.model.wide import Wide
-from narratrace.model.windows import merge_windows
+from narratrace.model.windows import merge_embeddings, merge_windows
 
 TOLERANCE = 1e-4
 """Greatest difference of scores between two full-precision backends."""
@@ -71,25 +72,27 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
     wide = Wide.load(artefact.file(WIDE), len(STANCES)).run(tokenised.texts)
     languages = [identify(text) for text in tokenised.texts]
 
-    def run(backend: Backend, size: int) -> ForwardPass:
-        batches = padded_batches(ids, equal_batches(range(len(ids)), size), tokenizer.pad_id)
-        parts = [backend.run(stacked, mask) for _, stacked, mask in batches]
-        windows = ForwardPass(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        return merge_windows(windows, tokenised.windows)
+    def batches(size: int) -> Iterator[PaddedBatch]:
+        return padded_batches(ids, equal_batches(range(len(ids)), size), tokenizer.pad_id)
 
-    def scores(deep: ForwardPass) -> Scores:
-        return score(Logits(deep.narratives, deep.stances), wide, artefact.manifest)
+    def scores(backend: Backend, size: int) -> Scores:
+        parts = [backend.run(stacked, mask) for _, stacked, mask in batches(size)]
+        windows = Logits(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        return score(merge_windows(windows, tokenised.windows), wide, artefact.manifest)
 
-    reference = run(open_backend(artefact, "torch"), _BATCH)
-    expected = scores(reference)
+    def embeddings(backend: Backend) -> NDArray[np.float32]:
+        parts = [backend.embed(stacked, mask) for _, stacked, mask in batches(_BATCH)]
+        return merge_embeddings(np.concatenate(parts), tokenised.windows)
+
+    torch = open_backend(artefact, "torch")
+    expected, reference = scores(torch, _BATCH), embeddings(torch)
     labels, _ = decide(expected, languages, artefact.manifest, "f1")
     found = []
     with tempfile.TemporaryDirectory() as scratch:
-        full = Path(scratch) / "model.onnx"
+        full = onnx_paths(Path(scratch), "onnx")
         export_onnx(load_network(artefact.path), full)
         for name, backend in (("onnx", OnnxBackend(full)), ("onnx-int8", open_backend(artefact, "onnx-int8"))):
-            forward = run(backend, _BATCH)
-            got = scores(forward)
+            got = scores(backend, _BATCH)
             found.append(
                 Parity(
                     backend=name,
@@ -100,8 +103,8 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
                         for one, other in zip(decide(got, languages, artefact.manifest, "f1")[0], labels, strict=True)
                     ),
                     stance_flips=int((got.stances.argmax(axis=1) != expected.stances.argmax(axis=1)).sum()),
-                    least_cosine=float((forward.embeddings * reference.embeddings).sum(axis=1).min()),
-                    batch_difference=_difference(scores(run(backend, 1)), got),
+                    least_cosine=float((embeddings(backend) * reference).sum(axis=1).min()),
+                    batch_difference=_difference(scores(backend, 1), got),
                 )
             )
     return found

@@ -17,21 +17,22 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from narratrace.model.artefact import EMBEDDING, LABELS, LOWER
+from narratrace.model.backends.onnx_backend import open_session
 from narratrace.model.batching import padded_batches, token_batches
 from narratrace.model.tokenizer import PostTokenizer
 
-Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Token ids and attention mask of some posts, both of shape (posts, tokens)."""
+Batch = tuple[NDArray[Any], NDArray[np.int64]]
+"""What a graph reads of some posts: token ids or vectors, and the attention mask, shape (posts, tokens)."""
 
 _CONTRIB = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""
@@ -46,6 +47,8 @@ _MIGRATION = 0.7
 """SmoothQuant's migration strength: how much of a component's range the weights take over."""
 
 _LEAST = 1e-9
+
+_NORMALISATION = "LayerNormalization"
 
 _SAMPLE = 512
 _BATCH_TOKENS = 512
@@ -65,21 +68,48 @@ class _Range(NamedTuple):
         return self.most > -8 * self.least
 
 
-def quantise(source: Path, target: Path, sample: Iterable[Batch]) -> None:
+def quantise_parts(sources: Mapping[str, Path], targets: Mapping[str, Path], sample: Iterable[Batch]) -> None:
+    """Write int8 copies of the three graphs of a network, as :func:`quantise` does of each.
+
+    Parameters
+    ----------
+    sources
+        The graphs in float32, by name, as :func:`~narratrace.model.export.export_onnx` writes them.
+    targets
+        Where the quantised graphs go, by name.
+    sample
+        Token ids and attention masks of some hundred posts like those to be read.
+    """
+    sample = list(sample)
+    targets[LOWER].parent.mkdir(exist_ok=True)
+    quantise(sources[LOWER], targets[LOWER], sample)
+    lower = open_session(sources[LOWER])
+    names = [value.name for value in lower.get_inputs()]
+    above = [(lower.run(None, dict(zip(names, batch, strict=True)))[0], batch[-1]) for batch in sample]
+    graph = onnx.load(sources[LOWER]).graph
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    normalised = made_by[graph.output[0].name] == _NORMALISATION
+    for name in (LABELS, EMBEDDING):
+        quantise(sources[name], targets[name], above, normalised=normalised)
+
+
+def quantise(source: Path, target: Path, sample: Iterable[Batch], *, normalised: bool = False) -> None:
     """Write an int8 copy of a graph: matrix products with constant weights, and lookups in embedding tables.
 
     Parameters
     ----------
     source
-        A graph in float32 with its weights inside, as :func:`~narratrace.model.export.export_onnx` writes it.
+        A graph in float32 with its weights inside.
     target
         Where the quantised graph goes.
     sample
-        Some hundred posts like those to be read, on which the fixed scales are taken. Larger values than theirs are
-        cut.
+        What the graph reads of some hundred posts like those to come, on which the fixed scales are taken. Larger
+        values than theirs are cut.
+    normalised
+        Whether the vectors that the graph reads come out of a layer normalisation.
     """
     model = onnx.load(source)
-    quantiser = _Quantiser(model, _observe(model, sample))
+    quantiser = _Quantiser(model, _observe(model, sample), normalised)
     nodes = [new for node in model.graph.node for new in quantiser.replace(node)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -115,25 +145,26 @@ def _products(graph: onnx.GraphProto) -> dict[str, list[NodeProto]]:
 
 def _observe(model: onnx.ModelProto, sample: Iterable[Batch]) -> dict[str, _Range]:
     """Run a sample through a graph, and note the range of every activation that a product reads."""
-    names = [name for name in _products(model.graph) if name not in {value.name for value in model.graph.input}]
+    inputs = [value.name for value in model.graph.input]
+    names = list(_products(model.graph))
+    computed = [name for name in names if name not in inputs]
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     present = {value.name for value in shown.graph.output}
-    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
-    inputs = [value.name for value in model.graph.input]
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in computed if name not in present)
     largest: dict[str, NDArray[np.float32]] = {}
     most, least = dict.fromkeys(names, -np.inf), dict.fromkeys(names, np.inf)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shown.onnx"
         onnx.save(shown, path)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = open_session(path)
         for batch in sample:
             is_token = batch[-1].astype(bool)
-            for name, values in zip(
-                names, session.run(names, dict(zip(inputs, batch, strict=True))) if names else [], strict=True
-            ):
+            given = dict(zip(inputs, batch, strict=True))
+            run = session.run(computed, given) if computed else []
+            for name, values in (given | dict(zip(computed, run, strict=True))).items():
+                if name not in names:
+                    continue
                 seen = values[is_token] if values.shape[: is_token.ndim] == is_token.shape else values
                 seen = seen.reshape(-1, seen.shape[-1])
                 largest[name] = np.maximum(largest.get(name, 0), np.abs(seen).max(axis=0))
@@ -153,13 +184,15 @@ class _Activation(NamedTuple):
 
 
 class _Quantiser:
-    def __init__(self, model: onnx.ModelProto, ranges: dict[str, _Range]) -> None:
+    def __init__(self, model: onnx.ModelProto, ranges: dict[str, _Range], normalised: bool) -> None:
         graph = model.graph
         self._graph = graph
         self._weights = _weights(graph)
         self._products = _products(graph)
         self._ranges = ranges
-        self._maker = {name: node.op_type for node in graph.node for name in node.output}
+        self._normalised = {name for node in graph.node if node.op_type == _NORMALISATION for name in node.output}
+        if normalised:
+            self._normalised |= {value.name for value in graph.input}
         self._readers: dict[str, list[NodeProto]] = defaultdict(list)
         for node in graph.node:
             for name in node.input:
@@ -189,12 +222,12 @@ class _Quantiser:
         matrix = self._weight(weights)
         if components is not None:
             matrix = matrix * components[:, None]
-        matrix, scale = _to_int8(matrix, axis=0)
+        rounded, scale = _to_int8(matrix, axis=0)
         one = self._constant("int8_one", np.array(1, np.float32))
         # The same weights may be read by activations with other scales.
         own = f"{weights}_by_{name}" if components is not None else weights
         inputs = [
-            *(quantised, self._constant(f"{own}_columns_int8", matrix), one),
+            *(quantised, self._constant(f"{own}_columns_int8", rounded), one),
             *(self._constant(f"{own}_columns_scale", scale.reshape(-1)), zero),
         ]
         if vector_scale is not None:
@@ -222,7 +255,7 @@ class _Quantiser:
         if name in self._activations:
             return []
         seen = self._ranges.get(name)
-        if seen is not None and self._maker[name] == "LayerNormalization":
+        if seen is not None and name in self._normalised:
             return self._quantise_components(name, seen)
         return self._quantise_vectors(name, seen)
 

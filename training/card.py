@@ -101,11 +101,6 @@ def _made_from(manifest: Manifest) -> Iterator[str]:
                 f"All thresholds were raised by {learnt.raised_by:g} after they were chosen, for a network that is "
                 "surer than those that they were chosen for. No promise was tested at the raised ones."
             )
-        if learnt.layers_after:
-            facts.append(
-                f"Its {learnt.layers_after} upper layers learnt on with the sentence embedding, labels held; "
-                "calibration and thresholds were fitted before."
-            )
     if earlier := manifest.averaged_with:
         facts.append(
             f"Its weights are averaged with those of the earlier artefact `{earlier.id}`, at a share of "

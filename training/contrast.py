@@ -1,4 +1,4 @@
-"""Contrastive learning: batches of pairs of texts that say the same, and the loss that pulls these together."""
+"""Contrastive learning: batches of messages, and the loss that pulls the texts of a message together."""
 
 from __future__ import annotations
 
@@ -7,65 +7,89 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 from narratrace.training.messages import Messages
 
-WARMUP = 0.1
-"""Share of the steps in which the learning rate rises to its peak."""
-
 
 class Batch(NamedTuple):
-    """Texts of one step; the first are pairs, one half of each after the other halves."""
+    """Texts of one step."""
 
-    texts: Tensor
+    texts: NDArray[np.int64]
     """Positions of the texts, shape (n,)."""
-    partners: Tensor
-    """Row of each paired text's partner within the batch, shape (paired,)."""
     message: Tensor
     """Which message each text is, shape (n,)."""
 
 
-def draw_pairs(messages: Messages, epochs: int, batch_size: int, seed: int) -> Iterator[Batch]:
-    """Draw pairs that say the same, in random order, followed by texts that look like one of them, where there are."""
+def draw_messages(messages: Messages, epochs: int, batch_size: int, seed: int) -> Iterator[Batch]:
+    """Draw whole messages in random order, about ``batch_size`` texts at once, with the texts that look like them.
+
+    Every batch of the same place and seed is the same. An epoch has every message once.
+    """
     rng = np.random.default_rng(seed)
-    pairs = np.array(messages.same)
-    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(messages.texts),) * 2)
-    message = connected_components(links, directed=False)[1]
-    lookalikes: dict[int, list[int]] = {}
-    for one, other in messages.different:
-        lookalikes.setdefault(one, []).append(other)
-        lookalikes.setdefault(other, []).append(one)
+    together, lookalikes, message = _group(messages)
     for _ in range(epochs):
-        order = rng.permutation(len(pairs))
-        for start in range(0, len(order), batch_size):
-            anchors = pairs[order[start : start + batch_size]].T.ravel()
-            hard = [rng.choice(lookalikes[text]) for text in anchors if text in lookalikes]
-            texts = np.concatenate([anchors, np.array(hard, dtype=np.int64)])
-            partners = np.roll(np.arange(len(anchors)), len(anchors) // 2)
-            yield Batch(*map(torch.from_numpy, (texts, partners, message[texts])))
+        batch: list[int] = []
+        for group in rng.permutation(len(together)):
+            batch += together[group] + lookalikes[group]
+            if len(batch) >= batch_size:
+                yield _batch(batch, message)
+                batch = []
+        if batch:
+            yield _batch(batch, message)
 
 
-def contrast(embeddings: Tensor, partners: Tensor, message: Tensor, temperature: float) -> Tensor:
-    """Loss that is small where each text is closer to its partner than to every text of another message.
+def count_batches(messages: Messages, epochs: int, batch_size: int, seed: int) -> int:
+    """Number of batches that :func:`draw_messages` draws."""
+    return sum(1 for _ in draw_messages(messages, epochs, batch_size, seed))
 
-    Source: van den Oord et al. 2018, "Representation learning with contrastive predictive coding" (InfoNCE).
+
+def contrast(embeddings: Tensor, message: Tensor, memory: Tensor, remembered: Tensor, temperature: float) -> Tensor:
+    """Loss that is small where each text is closer to all others of its message than to any text of another one.
+
+    Source: van den Oord et al. 2018, "Representation learning with contrastive predictive coding" (InfoNCE), for each
+    text and each of its partners; the memory is that of Wang et al. 2020, "Cross-batch memory for embedding learning".
 
     Parameters
     ----------
     embeddings
         Of unit length, shape (n, dimension).
-    partners
-        For the first texts, as many as there are, the row of the text that says the same.
     message
         Which message each text is, shape (n,): two of the same message are never told apart.
+    memory, remembered
+        Embeddings of earlier steps and their messages, shapes (m, dimension) and (m,).
     temperature
         What cosines are divided by.
     """
-    anchors = len(partners)
-    cosines = embeddings[:anchors] @ embeddings.T / temperature
-    alike = message[:anchors, None] == message[None]
-    alike[torch.arange(anchors), partners] = False
-    return nn.functional.cross_entropy(cosines.masked_fill(alike, -torch.inf), partners)
+    cosines = embeddings @ torch.cat([embeddings, memory]).T / temperature
+    alike = message[:, None] == torch.cat([message, remembered])[None]
+    others = cosines.masked_fill(alike, -torch.inf).logsumexp(dim=1, keepdim=True)
+    n = len(message)
+    partners = alike[:, :n] & ~torch.eye(n, dtype=torch.bool)
+    losses = nn.functional.softplus(others - cosines[:, :n]).masked_fill(~partners, 0)
+    with_partner = partners.any(dim=1)
+    return (losses.sum(dim=1) / partners.sum(dim=1).clamp(min=1)).sum() / with_partner.sum().clamp(min=1)
+
+
+def _group(messages: Messages) -> tuple[list[list[int]], list[list[int]], NDArray[np.int64]]:
+    """Texts of each message that has several, those that only look like one of them, and every text's message."""
+    pairs = np.array(messages.same)
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(messages.texts),) * 2)
+    count, message = connected_components(links, directed=False)
+    texts: list[list[int]] = [[] for _ in range(count)]
+    for text, group in enumerate(message):
+        texts[group].append(text)
+    lookalikes: list[set[int]] = [set() for _ in range(count)]
+    for one, other in messages.different:
+        lookalikes[message[one]].add(other)
+        lookalikes[message[other]].add(one)
+    several = [group for group in range(count) if len(texts[group]) > 1]
+    return [texts[group] for group in several], [sorted(lookalikes[group]) for group in several], message.astype(int)
+
+
+def _batch(texts: list[int], message: NDArray[np.int64]) -> Batch:
+    rows = np.unique(np.array(texts, dtype=np.int64))
+    return Batch(rows, torch.from_numpy(message[rows]))

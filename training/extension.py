@@ -37,9 +37,9 @@ from narratrace.model.artefact import (
     Manifest,
     Promise,
     Threshold,
+    onnx_paths,
     save_artefact,
 )
-from narratrace.model.backends import ForwardPass
 from narratrace.model.backends.onnx_backend import OnnxBackend
 from narratrace.model.batching import equal_batches, padded_batches
 from narratrace.model.errors import ArtefactError, InputError
@@ -264,7 +264,7 @@ def _vectors(artefact: Artefact, texts: Sequence[str]) -> NDArray[np.float32]:
     ids = tokenizer.encode(texts)
     parts = []
     for _, stacked, mask in padded_batches(ids, equal_batches(range(len(ids)), _BATCH), tokenizer.pad_id):
-        (pooled,) = network.pool(torch.from_numpy(stacked), torch.from_numpy(mask))
+        pooled = network.pool(torch.from_numpy(stacked), torch.from_numpy(mask))
         parts.append(((pooled - network.centre) / network.spread).numpy())
     return np.concatenate(parts)
 
@@ -276,16 +276,18 @@ def _scores(folder: Path, manifest: Manifest, texts: Sequence[str]) -> list[Scor
     wide = Wide.load(folder / WIDE, len(STANCES)).run(read.texts)
     count = len(manifest.narratives)
     found = []
-    for path in (folder / name for name in ONNX_FILES.values() if (folder / name).is_file()):
-        backend = OnnxBackend(path, threads=1)
+    for paths in (onnx_paths(folder, backend) for backend in ONNX_FILES):
+        if not all(path.is_file() for path in paths.values()):
+            continue
+        backend = OnnxBackend(paths, threads=1)
         parts = [
             backend.run(stacked, mask)
             for _, stacked, mask in padded_batches(
                 read.ids, equal_batches(range(len(read.ids)), _BATCH), tokenizer.pad_id
             )
         ]
-        forward = merge_windows(ForwardPass(*(np.concatenate(part) for part in zip(*parts, strict=True))), read.windows)
-        deep = Logits(forward.narratives[:, :count], forward.stances)
+        deep = merge_windows(Logits(*(np.concatenate(part) for part in zip(*parts, strict=True))), read.windows)
+        deep = Logits(deep.narratives[:, :count], deep.stances)
         found.append(score(deep, Logits(wide.narratives[:, :count], wide.stances), manifest))
     return found
 

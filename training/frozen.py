@@ -14,16 +14,14 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from narratrace.model.batching import padded_batches, token_batches
-from narratrace.model.errors import SettingsError
 from narratrace.model.tokenizer import PostTokenizer
 
 STATES = "lower_states.bin"
@@ -54,6 +52,10 @@ class LowerStates:
         """Number of variants of each post."""
         return int(self._starts.shape[0])
 
+    def length(self, post: int) -> int:
+        """Number of tokens of a post's first variant."""
+        return int(self._starts[0, post + 1] - self._starts[0, post])
+
     def batch(self, variants: Sequence[int], posts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Stack one variant of each of some posts.
 
@@ -74,21 +76,19 @@ class LowerStates:
 
 @torch.inference_mode()
 def compute_states(
-    encoder: PreTrainedModel,
-    layers: int,
+    lower: PreTrainedModel,
     tokenizer: PostTokenizer,
     variants: Sequence[Sequence[str]],
     folder: Path,
     on_step: Callable[[int, int], None] | None = None,
+    max_tokens: int | None = None,
 ) -> None:
     """Run the lowest layers on all variants of all posts and keep the vectors in ``folder``.
 
     Parameters
     ----------
-    encoder
-        The whole encoder.
-    layers
-        Number of its layers, from the bottom, that are frozen.
+    lower
+        The layers that are frozen, as :func:`~narratrace.model.network.lower_layers` gives them.
     tokenizer
         Turns texts into token ids.
     variants
@@ -97,13 +97,15 @@ def compute_states(
         Where the files go.
     on_step
         Called now and then with the texts done and the texts to do in all.
+    max_tokens
+        Longer texts are cut to so many tokens, the last of them kept.
     """
-    lower = _with_layers(encoder.eval(), slice(None, layers))
-    ids = [tokens for texts in variants for tokens in tokenizer.encode(texts)]
+    lower.eval()
+    ids = [_cut(tokens, max_tokens) for texts in variants for tokens in tokenizer.encode(texts)]
     posts = len(variants[0])
     ends = np.cumsum([len(tokens) for tokens in ids])
     starts = np.concatenate([[0], ends])
-    hidden = encoder.config.hidden_size
+    hidden = lower.config.hidden_size
     vectors = np.memmap(folder / STATES, dtype=np.float16, mode="w+", shape=(int(ends[-1]), hidden))
     done = 0
     for rows, stacked, mask in padded_batches(ids, token_batches(ids, _BATCH_TOKENS), tokenizer.pad_id):
@@ -135,47 +137,12 @@ def changed_variants(
     ]
 
 
-def upper_layers(encoder: PreTrainedModel, layers: int) -> PreTrainedModel:
-    """Make an encoder of all layers but the lowest, which takes what those give in the place of token ids.
-
-    The layers are shared with ``encoder``: training them trains it.
-    """
-    upper = _with_layers(encoder, slice(layers, None))
-    upper.embeddings = _Given()
-    return upper
+def _cut(ids: list[int], most: int | None) -> list[int]:
+    return ids if most is None or len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
 def restore_layers(encoder: PreTrainedModel, upper: PreTrainedModel) -> None:
-    """Put the layers of an encoder that :func:`upper_layers` made, or of a copy of it, back into the whole one."""
+    """Put what :func:`~narratrace.model.network.upper_layers` gave, or a copy of it, back into the whole encoder."""
     layers = encoder.encoder.layer
     for at, layer in enumerate(upper.encoder.layer, len(layers) - len(upper.encoder.layer)):
         layers[at] = layer
-
-
-class _Given(nn.Module):
-    """Stands where an encoder's embeddings were, and passes on what it is given."""
-
-    def forward(self, input_ids: Tensor, **_: Any) -> Tensor:
-        return input_ids
-
-
-def _with_layers(encoder: PreTrainedModel, which: slice) -> PreTrainedModel:
-    """A copy of an encoder's outside around some of its own layers."""
-    try:
-        layers = encoder.encoder.layer
-    except AttributeError as error:
-        kind = type(encoder).__name__
-        raise SettingsError(f"Layers of a {kind} cannot be frozen: set optimiser.frozen_layers to 0.") from error
-    if not 0 < (which.stop or which.start) < len(layers):
-        raise SettingsError(f"optimiser.frozen_layers must leave one of the encoder's {len(layers)} layers to learn.")
-    outside = type(encoder)(_no_layers(encoder.config), add_pooling_layer=False)
-    outside.embeddings = encoder.embeddings
-    outside.encoder.layer = nn.ModuleList(layers[which])
-    outside.config.num_hidden_layers = len(outside.encoder.layer)
-    return outside.train(encoder.training)
-
-
-def _no_layers(config: Any) -> Any:
-    bare = type(config).from_dict(config.to_dict() | {"num_hidden_layers": 0})
-    bare._attn_implementation = config._attn_implementation
-    return bare

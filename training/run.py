@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from narratrace.model.artefact import (
     CARD,
     FORMAT,
-    ONNX_FILES,
     TAXONOMY,
     WIDE,
     Artefact,
@@ -27,12 +26,13 @@ from narratrace.model.artefact import (
     LearntFrom,
     Manifest,
     hash_file,
+    onnx_paths,
     save_artefact,
 )
 from narratrace.model.errors import SettingsError
 from narratrace.model.export import export_onnx
 from narratrace.model.network import load_network, save_heads, save_network
-from narratrace.model.quantise import quantise, sample_batches
+from narratrace.model.quantise import quantise_parts, sample_batches
 from narratrace.model.scores import Logits
 from narratrace.model.settings import save_settings
 from narratrace.model.taxonomy import STANCES, Taxonomy
@@ -142,13 +142,12 @@ def train(
     wide = fit_wide(posts.learnt, taxonomy, settings.wide)
     tokenizer = PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens)
 
-    shipped = add_embedder(
+    add_embedder(
         network,
         tokenizer,
         settings,
         shipped,
         out / EMBEDDING,
-        posts.measured_texts,
         threads=jobs * settings.threads,
         on_progress=on_progress,
     )
@@ -193,7 +192,6 @@ def train(
             synthetic=len(posts.synthetic),
             folds=settings.thresholds.folds,
             final=settings.final,
-            layers_after=settings.embedding.encoder.layers if settings.embedding and settings.embedding.encoder else 0,
             raised_by=settings.thresholds.raise_by,
         ),
         "averaged_with": AveragedWith(id=earlier.id, share=soup.share) if soup and earlier else None,
@@ -211,12 +209,11 @@ def train(
         save_heads(network, folder)
         wide.save(folder / WIDE)
         taxonomy.dump(folder / TAXONOMY)
-        int8 = folder / ONNX_FILES["onnx-int8"]
-        int8.parent.mkdir()
         with tempfile.TemporaryDirectory() as scratch:
-            full = folder / ONNX_FILES["onnx"] if settings.full_precision else Path(scratch) / "model.onnx"
+            full = onnx_paths(folder if settings.full_precision else Path(scratch), "onnx")
             export_onnx(network, full)
-            quantise(full, int8, sample_batches(posts.measured_texts, tokenizer))
+            sample = sample_batches(posts.measured_texts, tokenizer)
+            quantise_parts(full, onnx_paths(folder, "onnx-int8"), sample)
         draft = Manifest(format=FORMAT, id="-", created=datetime.now(UTC), files={}, **fields)
         card = render_card(draft, taxonomy, sets, environment=describe_environment())
         (folder / CARD).write_text(card, encoding="utf-8")

@@ -194,27 +194,14 @@ class FamilySettings(Settings):
     different: tuple[str, ...] = Field(default=("distractor",), description="Kinds that say something else.")
 
 
-class EncoderSettings(Settings):
-    """How upper layers of the encoder learn with the sentence embedding, while labels are held."""
-
-    layers: int = Field(gt=0, description="Upper layers that learn.")
-    epochs: int = Field(default=1, gt=0, description="Passes over the pairs.")
-    batch_size: int = Field(default=48, gt=1, description="Pairs per step.")
-    posts: int = Field(default=16, ge=0, description="Labelled posts in each step, which are of no message.")
-    learning_rate: float = Field(default=5e-5, gt=0, description="Peak rate of the layers.")
-    projection_rate: float = Field(default=1e-3, gt=0, description="Peak rate of the projection.")
-    temperature: float = Field(default=0.05, gt=0, description="Cosines are divided by this.")
-    hold: float = Field(
-        default=1.0, ge=0, description="Weight of the squared change of the heads' logits; the larger, the less moves."
-    )
-
-
 class EmbeddingSettings(Settings):
     """What the sentence embedding learns from: texts that say the same, and texts that only look as if they did."""
 
-    layers: tuple[int, ...] = Field(
-        min_length=1,
-        description="Layers whose pooled vectors are projected; 0 is the word embeddings, 12 often the last.",
+    own_layers: int = Field(
+        default=0,
+        ge=0,
+        description="Upper layers that the embedding has for itself, beginning as a copy of the encoder's; the layers "
+        "below are shared with the labels and stay as they are. 0: a projection alone.",
     )
     dimension: int = Field(gt=0, description="Length of an embedding.")
     max_tokens: int = Field(default=96, gt=2, description="Longer texts are cut for this training.")
@@ -227,16 +214,17 @@ class EmbeddingSettings(Settings):
         default=None, description="Posts without labels; each pairs with a changed copy of itself."
     )
     limit: int = Field(default=4000, gt=0, description="Posts that are drawn of these.")
-    epochs: int = Field(ge=0, description="Passes over the pairs after the closed solution; 0: none.")
-    batch_size: int = Field(gt=1, description="Pairs per step; all other texts of a step count as different.")
-    learning_rate: float = Field(gt=0, description="Peak rate of the projection.")
+    epochs: int = Field(gt=0, description="Passes over the messages.")
+    batch_size: int = Field(gt=1, description="Texts per step, about; those of other messages count as different.")
+    memory: int = Field(
+        default=4096,
+        ge=0,
+        description="Texts of earlier steps that count as different too, as they were then embedded.",
+    )
+    learning_rate: float = Field(gt=0, description="Peak rate of the embedding's own layers.")
+    projection_rate: float = Field(default=5e-4, gt=0, description="Peak rate of the projection.")
     temperature: float = Field(
         gt=0, description="Cosines are divided by this; the smaller, the more the hardest count."
-    )
-    encoder: EncoderSettings | None = Field(
-        default=None,
-        description="Let upper layers of the encoder learn too, after the projection; labels are held to what they "
-        "were, but scores move a little. Without it they stay exactly as they are.",
     )
 
 

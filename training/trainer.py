@@ -21,7 +21,7 @@ from transformers.integrations import TensorBoardCallback
 
 from narratrace.model.batching import by_length, equal_batches, padded_batches
 from narratrace.model.errors import StoppedError
-from narratrace.model.network import Network, load_encoder
+from narratrace.model.network import Network, load_encoder, upper_layers
 from narratrace.model.scores import Logits
 from narratrace.model.taxonomy import STANCES, Taxonomy
 from narratrace.model.text import normalise
@@ -32,7 +32,7 @@ from narratrace.training.batches import EpochSampler, Examples, StatesCollator, 
 from narratrace.training.checkpoints import Checkpoints, Kept
 from narratrace.training.early_stopping import EarlyStopping
 from narratrace.training.epochs import EpochLog, watched_figures
-from narratrace.training.frozen import LowerStates, restore_layers, upper_layers
+from narratrace.training.frozen import LowerStates, restore_layers
 from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
 from narratrace.training.losses import JointLoss, label_targets
 from narratrace.training.settings import OptimiserSettings, TrainingSettings

@@ -25,7 +25,7 @@ from filelock import FileLock
 
 from narratrace.model.appearing import appearing
 from narratrace.model.errors import NarratraceError, StoppedError
-from narratrace.model.network import load_encoder, load_network, save_network
+from narratrace.model.network import load_encoder, load_network, lower_layers, save_network
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer
@@ -182,8 +182,7 @@ def _prepare_states(
     texts = [normalise(post.text).text for post in posts.learnt]
     variants = changed_variants(texts, Augmentation(settings.augmentation), settings.optimiser.variants, settings.seed)
     compute_states(
-        load_encoder(settings.base),
-        settings.optimiser.frozen_layers,
+        lower_layers(load_encoder(settings.base), settings.optimiser.frozen_layers),
         PostTokenizer(settings.base / "tokenizer.json", settings.max_tokens),
         variants,
         out,

@@ -9,7 +9,7 @@ encoder and heads, read the same Parquet file and write a file of scores:
 - onnx: the same graph in full precision, in unsorted batches of 32 that are padded to the longest
 - loop: `Classifier.predict`, one post after another, int8
 - narratrace: `narratrace score`, int8
-- limit: the int8 session alone, on the distinct texts, tokenised and packed beforehand, a batch on each core
+- limit: the int8 graphs alone, on the distinct texts, tokenised and packed beforehand, a batch on each core
 
 Each runs in a process of its own. CPU seconds are those of the process and its threads: on a machine that does other
 work they are the fairer figure. On a long archive the first three, which cost the same for every row, may read a random
@@ -38,7 +38,7 @@ import pyarrow.parquet as pq
 
 from narratrace.inference.archives.archive import Archive
 from narratrace.inference.archives.keys import scored_form
-from narratrace.model.artefact import ENCODER, TOKENIZER, Artefact
+from narratrace.model.artefact import EMBEDDING, ENCODER, TOKENIZER, Artefact, onnx_paths
 
 BATCH = 32
 
@@ -95,7 +95,11 @@ def onnx(source: Path, out: Path) -> None:
     tokenizer = Tokenizer.from_file(str(artefact.file(TOKENIZER)))
     tokenizer.enable_truncation(artefact.manifest.max_tokens)
     tokenizer.enable_padding(pad_id=1)
-    session = onnxruntime.InferenceSession(os.environ["FULL_PRECISION_GRAPH"], providers=["CPUExecutionProvider"])
+    lower, labels = (
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        for graph, path in onnx_paths(Path(os.environ["FULL_PRECISION_GRAPHS"]), "onnx").items()
+        if graph != EMBEDDING
+    )
     posts = pq.read_table(source)["text"].to_pylist()
     with out.open("w") as file:
         for start in range(0, len(posts), BATCH):
@@ -104,7 +108,9 @@ def onnx(source: Path, out: Path) -> None:
                 "input_ids": np.array([one.ids for one in encoded], dtype=np.int64),
                 "attention_mask": np.array([one.attention_mask for one in encoded], dtype=np.int64),
             }
-            for row in zip(*session.run(["narratives", "stances"], feed), strict=True):
+            [feed["states"]] = lower.run(None, feed)
+            del feed["input_ids"]
+            for row in zip(*labels.run(["narratives", "stances"], feed), strict=True):
                 file.write(json.dumps([part.tolist() for part in row]) + "\n")
 
 
@@ -127,10 +133,8 @@ def narratrace(source: Path, out: Path) -> None:
 
 
 def limit(source: Path, out: Path) -> None:
-    import onnxruntime
-
     from narratrace.inference.classifier import BATCH_TOKENS
-    from narratrace.model.artefact import ONNX_FILES
+    from narratrace.model.backends import open_backend
     from narratrace.model.tokenizer import PostTokenizer, pad
 
     artefact = Artefact.open()
@@ -143,12 +147,10 @@ def limit(source: Path, out: Path) -> None:
             batches.append([])
         batches[-1].append(one)
     padded = [pad(batch, 1) for batch in batches]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(artefact.file(ONNX_FILES["onnx-int8"]), options)
+    backend = open_backend(artefact, "onnx-int8", threads=1)
     start, cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(lambda feed: session.run(None, {"input_ids": feed[0], "attention_mask": feed[1]}), padded):
+        for _ in pool.map(lambda feed: backend.run(*feed), padded):
             pass
     print(json.dumps({"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}))
 
@@ -203,8 +205,8 @@ def main() -> None:
             from narratrace.model.export import export_onnx
             from narratrace.model.network import load_network
 
-            os.environ["FULL_PRECISION_GRAPH"] = str(folder / "graph.onnx")
-            export_onnx(load_network(Artefact.open().path), folder / "graph.onnx")
+            os.environ["FULL_PRECISION_GRAPHS"] = str(folder)
+            export_onnx(load_network(Artefact.open().path), onnx_paths(folder, "onnx"))
         found = {
             run: measure_sample(run, texts, given.sample, folder)
             if given.sample and run in ROW_BY_ROW

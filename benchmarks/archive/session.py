@@ -21,7 +21,7 @@ import onnxruntime
 
 from narratrace.inference.archives.archive import Archive
 from narratrace.inference.speed import peak_memory
-from narratrace.model.artefact import ONNX_FILES, TOKENIZER, Artefact
+from narratrace.model.artefact import LABELS, LOWER, TOKENIZER, Artefact, onnx_paths
 from narratrace.model.tokenizer import PostTokenizer, pad
 
 SETTINGS = [
@@ -35,8 +35,11 @@ def run(ids: list[list[int]], arena: bool, pattern: bool, tokens: int) -> tuple[
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = arena
     options.enable_mem_pattern = pattern
-    path = Artefact.open().file(ONNX_FILES["onnx-int8"])
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    paths = onnx_paths(Artefact.open().path, "onnx-int8")
+    lower, labels = (
+        onnxruntime.InferenceSession(paths[graph], options, providers=["CPUExecutionProvider"])
+        for graph in (LOWER, LABELS)
+    )
     batches: list[list[list[int]]] = [[]]
     for one in sorted(ids, key=len):
         if batches[-1] and (len(batches[-1]) + 1) * len(one) > tokens:
@@ -46,7 +49,8 @@ def run(ids: list[list[int]], arena: bool, pattern: bool, tokens: int) -> tuple[
         start = time.process_time()
         for batch in batches:
             input_ids, attention_mask = pad(batch, 1)
-            session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})
+            [states] = lower.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})
+            labels.run(None, {"states": states, "attention_mask": attention_mask})
         seconds = time.process_time() - start
     return seconds, peak_memory() or 0
 

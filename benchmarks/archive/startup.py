@@ -17,10 +17,10 @@ import sys
 import time
 
 import numpy as np
-import onnxruntime
 
 from narratrace import Classifier
-from narratrace.model.artefact import ONNX_FILES, TOKENIZER, Artefact
+from narratrace.model.artefact import TOKENIZER, Artefact
+from narratrace.model.backends import open_backend
 from narratrace.model.tokenizer import PostTokenizer, pad
 
 POST = "暴徒都是收了外国势力的钱，支持警察严正执法！"
@@ -55,10 +55,10 @@ def main() -> None:
 
     artefact = Artefact.open()
     classifier = Classifier(artefact, "onnx-int8")
-    session = onnxruntime.InferenceSession(artefact.file(ONNX_FILES["onnx-int8"]))
+    backend = open_backend(artefact, "onnx-int8")
     ids = PostTokenizer(artefact.file(TOKENIZER), artefact.manifest.max_tokens)([POST]).ids
-    feed = dict(zip(("input_ids", "attention_mask"), pad(ids, 1), strict=True))
-    calls = {"predict": lambda: classifier.predict(POST), "the session alone": lambda: session.run(None, feed)}
+    feed = pad(ids, 1)
+    calls = {"predict": lambda: classifier.predict(POST), "the session alone": lambda: backend.run(*feed)}
     found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(given.calls):  # in turns, so that both meet the same machine
         for name, call in calls.items():

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from narratrace.model.network import load_encoder
+from narratrace.model.network import load_encoder, lower_layers
 from narratrace.model.scores import Logits
 from narratrace.model.settings import check_settings
 from narratrace.model.taxonomy import Taxonomy
@@ -144,7 +144,7 @@ def run(task: Task, folder: Path, base: Path, epochs: int, frozen: int, rate: fl
     with tempfile.TemporaryDirectory() as scratch:
         lower = Path(scratch)
         texts = [normalise(post.text).text for post in learnt]
-        compute_states(load_encoder(base), frozen, tokenizer, [texts], lower)
+        compute_states(lower_layers(load_encoder(base), frozen), tokenizer, [texts], lower)
         states = (LowerStates(lower), range(len(learnt)))
         network = fine_tune(learnt, taxonomy, settings, lower / "log", states=states)
 

@@ -5,34 +5,28 @@ from __future__ import annotations
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from narratrace.model.artefact import ONNX_FILES, Artefact
+from narratrace.model.artefact import ONNX_FILES, Artefact, onnx_paths
 from narratrace.model.errors import ArtefactError, SettingsError
+from narratrace.model.scores import Logits
 
 BACKENDS = (*reversed(ONNX_FILES), "torch")
 """``onnx-int8`` (fast, needs no torch), ``onnx`` (full precision), ``torch`` (full precision, extra [train])."""
 
 
-class ForwardPass(NamedTuple):
-    """What the network gives for n posts."""
-
-    narratives: NDArray[np.float32]
-    """Logits, shape (n, narratives)."""
-    stances: NDArray[np.float32]
-    """Logits, shape (n, stances)."""
-    embeddings: NDArray[np.float32]
-    """Sentence embeddings of unit length, shape (n, the manifest's ``dimension``)."""
-
-
 class Backend(Protocol):
-    """Runs padded token ids through the network."""
+    """Runs padded token ids of n posts and their attention mask, both of shape (n, tokens), through the network."""
 
-    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> ForwardPass:
-        """Run the token ids and attention mask of n posts, both of shape (n, tokens)."""
+    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Logits:
+        """What the heads say."""
+        ...
+
+    def embed(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Sentence embeddings of unit length, shape (n, the manifest's ``dimension``)."""
         ...
 
 
@@ -83,4 +77,4 @@ def open_backend(artefact: Artefact, name: str | None = None, threads: int | Non
         return TorchBackend(artefact, threads)
     from narratrace.model.backends.onnx_backend import OnnxBackend
 
-    return OnnxBackend(artefact.file(ONNX_FILES[name]), threads)
+    return OnnxBackend(onnx_paths(artefact.path, name), threads)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from narratrace.model.artefact import Artefact
-from narratrace.model.backends import ForwardPass
 from narratrace.model.errors import MissingExtraError
+from narratrace.model.scores import Logits
 
 
 class TorchBackend:
@@ -33,9 +35,20 @@ class TorchBackend:
         self._torch = torch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = load_network(artefact.path).to(self._device)
+        self._parts = self._network.parts()
 
-    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> ForwardPass:
-        """Run the token ids and attention mask of n posts, both of shape (n, tokens)."""
+    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Logits:
+        """What the heads say of the token ids and attention mask of n posts, both of shape (n, tokens)."""
         with self._torch.inference_mode():
-            output = self._network(*(self._torch.from_numpy(a).to(self._device) for a in (input_ids, attention_mask)))
-        return ForwardPass(*(part.cpu().numpy() for part in output))
+            output = self._network(self._there(input_ids), self._there(attention_mask))
+        return Logits(*(part.cpu().numpy() for part in output))
+
+    def embed(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Embeddings of the token ids and attention mask of n posts, both of shape (n, tokens)."""
+        ids, mask = self._there(input_ids), self._there(attention_mask)
+        with self._torch.inference_mode():
+            embeddings = self._parts.embedding(self._parts.lower(ids, mask), mask)
+        return np.asarray(embeddings.cpu().numpy())
+
+    def _there(self, array: NDArray[np.int64]) -> Any:
+        return self._torch.from_numpy(array).to(self._device)

@@ -235,13 +235,13 @@ def test_sentence_transformers_reads_the_encoder(
 def test_a_backend_that_is_not_there_is_named(tiny_artefact: Artefact, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"'tflite'; choose one of onnx-int8, onnx, torch"):
         Classifier(tiny_artefact, backend="tflite")
-    fewer = {name: file for name, file in tiny_artefact.manifest.files.items() if name != ONNX_FILES["onnx"]}
+    fewer = {name: file for name, file in tiny_artefact.manifest.files.items() if name != ONNX_FILES["onnx"]["labels"]}
     without = Artefact(tiny_artefact.path, tiny_artefact.manifest.model_copy(update={"files": fewer}))
     with pytest.raises(ArtefactError, match=r"'onnx', only for onnx-int8, torch"):
         Classifier(without, backend="onnx")
     copy = shutil.copytree(tiny_artefact.path, tmp_path / "copy")
-    (copy / "onnx" / "model-int8.onnx").write_bytes(b"no graph")
-    with pytest.raises(ArtefactError, match=r"model-int8\.onnx"):
+    (copy / ONNX_FILES["onnx-int8"]["lower"]).write_bytes(b"no graph")
+    with pytest.raises(ArtefactError, match=r"lower-int8\.onnx"):
         Classifier.load(copy)
 
 

@@ -13,21 +13,20 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from narratrace.model.artefact import ONNX_FILES, TOKENIZER, Artefact
-from narratrace.model.backends import ForwardPass
+from narratrace.model.artefact import TOKENIZER, Artefact, onnx_paths
 from narratrace.model.backends.onnx_backend import OnnxBackend
 from narratrace.model.quantise import quantise
 from narratrace.model.tokenizer import PostTokenizer, pad
 
 
 @pytest.fixture(scope="module")
-def full(tiny_artefact: Artefact) -> Path:
-    return tiny_artefact.file(ONNX_FILES["onnx"])
+def full(tiny_artefact: Artefact) -> OnnxBackend:
+    return OnnxBackend(onnx_paths(tiny_artefact.path, "onnx"), threads=1)
 
 
 @pytest.fixture(scope="module")
 def int8(tiny_artefact: Artefact) -> OnnxBackend:
-    return OnnxBackend(tiny_artefact.file(ONNX_FILES["onnx-int8"]), threads=1)
+    return OnnxBackend(onnx_paths(tiny_artefact.path, "onnx-int8"), threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +37,13 @@ def ids(tiny_artefact: Artefact, labelled: list[dict[str, Any]]) -> list[list[in
     return tokenizer.encode(["", "a", *texts, " ".join(texts)])
 
 
-def test_int8_is_close_to_full_precision(full: Path, int8: OnnxBackend, ids: list[list[int]]) -> None:
+def test_int8_is_close_to_full_precision(full: OnnxBackend, int8: OnnxBackend, ids: list[list[int]]) -> None:
     batch = pad(ids, 1)
-    exact, rounded = OnnxBackend(full, threads=1).run(*batch), int8.run(*batch)
+    exact, rounded = full.run(*batch), int8.run(*batch)
     # Every logit within a twentieth of the logits' range.
     assert np.abs(exact.narratives - rounded.narratives).max() < 0.05 * np.ptp(exact.narratives)
     assert np.abs(exact.stances - rounded.stances).max() < 0.05 * np.ptp(exact.stances)
-    assert (exact.embeddings * rounded.embeddings).sum(axis=1).min() > 0.995
+    assert (full.embed(*batch) * int8.embed(*batch)).sum(axis=1).min() > 0.995
     np.testing.assert_array_equal(exact.narratives[2:-1] > 0, rounded.narratives[2:-1] > 0)
 
 
@@ -54,21 +53,26 @@ def test_a_post_does_not_depend_on_its_neighbours_or_padding(
 ) -> None:
     stacked, mask = (np.pad(part, ((0, 0), (0, padding))) for part in pad(ids[:-1], 1))
     stacked[mask == 0] = 1
-    together = int8.run(stacked, mask)
-    backwards = ForwardPass(*(part[::-1] for part in int8.run(stacked[::-1].copy(), mask[::-1].copy())))
+
+    def everything(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        return [*int8.run(ids, mask), int8.embed(ids, mask)]
+
+    together = everything(stacked, mask)
+    backwards = [part[::-1] for part in everything(stacked[::-1].copy(), mask[::-1].copy())]
     for row in range(0, len(ids) - 1, 5):
-        alone = int8.run(*pad([ids[row]], 1))
+        alone = everything(*pad([ids[row]], 1))
         for one, other, single in zip(together, backwards, alone, strict=True):
             np.testing.assert_allclose(one[row], single[0], rtol=0, atol=1e-5)
             np.testing.assert_allclose(other[row], single[0], rtol=0, atol=1e-5)
 
 
-def test_int8_weights_are_about_a_quarter(full: Path, tiny_artefact: Artefact) -> None:
-    def weights(path: Path) -> int:
-        return sum(len(tensor.raw_data) for tensor in onnx.load(path).graph.initializer)
+def test_int8_weights_are_about_a_quarter(tiny_artefact: Artefact) -> None:
+    def weights(backend: str) -> int:
+        graphs = [onnx.load(path).graph for path in onnx_paths(tiny_artefact.path, backend).values()]
+        return sum(len(tensor.raw_data) for graph in graphs for tensor in graph.initializer)
 
     # Rows are 64 wide here; the wider they are, the less their scales weigh.
-    assert 0.25 < weights(tiny_artefact.file(ONNX_FILES["onnx-int8"])) / weights(full) < 0.3
+    assert 0.25 < weights("onnx-int8") / weights("onnx") < 0.3
 
 
 def graph_of(nodes: list[Any], weights: dict[str, NDArray[Any]], outputs: list[str]) -> onnx.ModelProto:

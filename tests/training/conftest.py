@@ -23,7 +23,7 @@ def embedding_settings(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingSet
     ]
     families.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     fields: dict[str, Any] = {
-        "layers": [1, 2],
+        "own_layers": 1,
         "dimension": 16,
         "families": [{"source": str(families)}],
         "rewritten": False,

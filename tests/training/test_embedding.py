@@ -1,8 +1,11 @@
-"""The sentence embedding learns what says the same, is kept, and leaves labels as they are."""
+"""The sentence embedding learns what says the same, is kept and resumed, and leaves labels as they are."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,52 +14,153 @@ import pytest
 import torch
 
 from narratrace.model.artefact import ONNX_FILES, Artefact
-from narratrace.model.backends import ForwardPass, open_backend
+from narratrace.model.backends import open_backend
 from narratrace.model.backends.torch_backend import TorchBackend
-from narratrace.model.errors import SettingsError
-from narratrace.model.network import load_network
+from narratrace.model.errors import SettingsError, StoppedError
+from narratrace.model.network import Embedder, load_network
 from narratrace.model.tokenizer import PostTokenizer, pad
-from narratrace.training.contrast import contrast
-from narratrace.training.embedding import add_embedder, fit_embedder
+from narratrace.training.contrast import contrast, draw_messages
+from narratrace.training.embedding import CHECKPOINT, add_embedder, fit_embedder
+from narratrace.training.frozen import LowerStates, compute_states
 from narratrace.training.messages import Messages
 from narratrace.training.run import train
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
+from narratrace.training.trainer import Step
+
+TEXTS = [
+    ("The bridge was closed at night.", "那座桥夜里关闭了。", "The bridge was opened at night."),
+    (
+        "Free rice for all who come to the square.",
+        "来广场的人都可以免费领米。",
+        "No rice for those who come to the square.",
+    ),
+    ("The mayor resigned on Monday.", "市长周一辞职。", "The mayor was elected on Monday."),
+    ("Trains stop at ten tonight.", "今晚列车十点停运。", "Trains run all night tonight."),
+]
+NOTHING = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
 
 
-def test_the_projection_learns_which_differences_count(embedding_settings: EmbeddingSettings) -> None:
-    """Texts of a message share half of their vector; the other half is noise, and larger."""
-    rng = np.random.default_rng(3)
-    meaning = np.repeat(rng.normal(size=(80, 8)), 2, axis=0)
-    noise = 3 * rng.normal(size=(160, 24))
-    vectors = np.concatenate([meaning, noise], axis=1).astype(np.float16)
-    same = [(row, row + 1) for row in range(0, 160, 2)]
-    wanted = embedding_settings.model_copy(
-        update={"layers": (0,), "dimension": 8, "epochs": 60, "batch_size": 16, "learning_rate": 1e-2}
-    )
-
-    def found(epochs: int) -> float:
-        messages = Messages([str(row) for row in range(120)], same[:60])
-        embedder = fit_embedder(vectors[:120], messages, wanted.model_copy(update={"epochs": epochs}), seed=1)
-        with torch.inference_mode():
-            new = embedder(torch.from_numpy(vectors[120:]).float()).numpy()
-        cosines = new @ new.T - 2 * np.eye(40)
-        return float((cosines.argmax(axis=1) == np.arange(40) ^ 1).mean())
-
-    raw = vectors[120:].astype(np.float32)
-    raw /= np.linalg.norm(raw, axis=1, keepdims=True)
-    unlearnt = float(((raw @ raw.T - 2 * np.eye(40)).argmax(axis=1) == np.arange(40) ^ 1).mean())
-    assert found(epochs=0) > 0.6 > 0.3 > unlearnt
-    assert found(epochs=20) >= found(epochs=0)
+@pytest.fixture
+def messages() -> Messages:
+    messages = Messages()
+    for one, other, unlike in TEXTS:
+        messages.add(one, other, same=True)
+        messages.add(one, unlike, same=False)
+    return messages
 
 
-def test_the_loss_asks_for_the_partner_and_spares_texts_of_the_same_message() -> None:
+def test_an_epoch_has_every_message_once_and_with_it_what_looks_like_it(messages: Messages) -> None:
+    for texts in (1, 5, 100):
+        batches = list(draw_messages(messages, 2, texts, seed=3))
+        seen = [messages.texts[text] for batch in batches for text in batch.texts]
+        assert sorted(seen) == sorted(2 * [text for each in TEXTS for text in each])
+        for batch in batches:
+            there = {messages.texts[text] for text in batch.texts}
+            assert all(there.isdisjoint(each) or there.issuperset(each) for each in TEXTS)
+            assert len(batch.message.unique()) == 2 * len(batch.texts) // 3
+    one, other = ([batch.texts.tolist() for batch in draw_messages(messages, 3, 4, seed)] for seed in (1, 2))
+    assert one != other
+
+
+def test_the_loss_asks_for_partners_and_spares_texts_of_the_same_message() -> None:
     embeddings = torch.eye(4)[[0, 0, 1, 1, 0]]
-    partners = torch.tensor([1, 0, 3, 2])
-    alike = contrast(embeddings, partners, torch.tensor([5, 5, 6, 6, 5]), 0.1)
-    other = contrast(embeddings, partners, torch.tensor([5, 5, 6, 6, 7]), 0.1)
+    alike = contrast(embeddings, torch.tensor([5, 5, 6, 6, 5]), *NOTHING, 0.1)
+    other = contrast(embeddings, torch.tensor([5, 5, 6, 6, 7]), *NOTHING, 0.1)
     assert alike < 0.001
     # The fifth text is as close to the first two as they are to each other: half of their chance goes to it.
     assert other.item() == pytest.approx(np.log(2) / 2, abs=0.001)
+
+
+def test_texts_that_are_remembered_count_as_different_but_not_those_of_the_same_message() -> None:
+    embeddings, message = torch.eye(4)[[0, 0, 1, 1]], torch.tensor([5, 5, 6, 6])
+    remembered = torch.eye(4)[[0]]
+    without = contrast(embeddings, message, *NOTHING, 0.1)
+    same = contrast(embeddings, message, remembered, torch.tensor([5]), 0.1)
+    assert same.item() == pytest.approx(without.item(), abs=0.001)
+    assert contrast(embeddings, message, remembered, torch.tensor([7]), 0.1).item() == pytest.approx(
+        np.log(2) / 2, abs=0.001
+    )
+
+
+class Learnt:
+    """An embedder of a tiny network that learns, and what it makes of the texts."""
+
+    def __init__(self, artefact: Artefact, base: Path, messages: Messages, folder: Path) -> None:
+        self.messages = messages
+        self.network = load_network(artefact.path)
+        compute_states(self.network.below(1), PostTokenizer(base / "tokenizer.json", 64), [messages.texts], folder)
+        self.states = LowerStates(folder)
+
+    def learn(
+        self,
+        settings: EmbeddingSettings,
+        checkpoint: Path,
+        minutes: float = 10,
+        on_step: Callable[[Step], None] = lambda _: None,
+        asked_to_stop: Callable[[], bool] = lambda: False,
+    ) -> Embedder:
+        torch.manual_seed(3)
+        embedder = Embedder(self.network.encoder, settings.own_layers, 16)
+        fit_embedder(embedder, self.states, self.messages, settings, 1, checkpoint, minutes, on_step, asked_to_stop)
+        return embedder
+
+    @torch.inference_mode()
+    def margin(self, embedder: Embedder) -> float:
+        """How much closer a text is to its translation than to what only looks like it, on average."""
+        rows = range(len(self.messages.texts))
+        found = embedder(*self.states.batch([0] * len(rows), rows)).numpy()
+        one, other, unlike = (found[column::3] for column in range(3))
+        return float(((one * other).sum(-1) - (one * unlike).sum(-1)).mean())
+
+
+@pytest.fixture
+def learnt(tiny_artefact: Artefact, tiny_settings: TrainingSettings, messages: Messages, tmp_path: Path) -> Learnt:
+    return Learnt(tiny_artefact, tiny_settings.base, messages, tmp_path)
+
+
+@pytest.fixture
+def wanted(embedding_settings: EmbeddingSettings) -> EmbeddingSettings:
+    return embedding_settings.model_copy(
+        update={"epochs": 12, "batch_size": 6, "learning_rate": 1e-2, "projection_rate": 1e-2, "memory": 8}
+    )
+
+
+def test_translations_come_close_and_what_only_looks_alike_does_not(
+    learnt: Learnt, wanted: EmbeddingSettings, tmp_path: Path
+) -> None:
+    before = {name: value.clone() for name, value in learnt.network.state_dict().items()}
+    torch.manual_seed(3)
+    unlearnt = learnt.margin(Embedder(learnt.network.encoder, 1, 16).eval())
+    longer = wanted.model_copy(update={"epochs": 60})
+    assert learnt.margin(learnt.learn(longer, tmp_path / CHECKPOINT)) > unlearnt + 0.3
+    assert all(torch.equal(value, before[name]) for name, value in learnt.network.state_dict().items())
+
+
+def test_what_was_cut_off_goes_on_and_gives_the_same(learnt: Learnt, wanted: EmbeddingSettings, tmp_path: Path) -> None:
+    whole = learnt.learn(wanted, tmp_path / "whole.pt").state_dict()
+
+    def cut_off(step: Step) -> None:
+        if step.done == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learnt.learn(wanted, tmp_path / "cut.pt", 0, cut_off)
+    steps: list[int] = []
+    again = learnt.learn(wanted, tmp_path / "cut.pt", 0, lambda step: steps.append(step.done)).state_dict()
+    assert steps[0] == 9
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_told_to_stop_it_leaves_a_checkpoint_and_gives_the_same_later(
+    learnt: Learnt, wanted: EmbeddingSettings, tmp_path: Path
+) -> None:
+    whole = learnt.learn(wanted, tmp_path / "whole.pt").state_dict()
+    steps: list[int] = []
+    with pytest.raises(StoppedError, match="same command"):
+        learnt.learn(wanted, tmp_path / "cut.pt", 10, lambda step: steps.append(step.done), lambda: len(steps) == 9)
+    again = learnt.learn(wanted, tmp_path / "cut.pt", 10, lambda step: steps.append(step.done)).state_dict()
+    assert steps == [*range(1, len(steps) + 1)]  # none is done twice
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 @pytest.fixture(scope="module")
@@ -91,26 +195,25 @@ def test_a_finished_run_gets_its_embedding_without_training_again(
     assert (tiny_artefact.manifest.dimension, artefact.manifest.dimension) == (64, 16)
     assert artefact.manifest.thresholds == tiny_artefact.manifest.thresholds
     assert artefact.manifest.metrics == tiny_artefact.manifest.metrics
-    assert open_backend(artefact, "onnx").run(*batch).embeddings.shape == (4, 16)
+    assert open_backend(artefact, "onnx").embed(*batch).shape == (4, 16)
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnx", "onnx-int8"])
 def test_labels_and_stances_are_the_same_to_the_last_bit(
     run: tuple[Artefact, TrainingSettings], tiny_artefact: Artefact, batch: Any, backend: str
 ) -> None:
-    without, with_embedder = (open_backend(each, backend).run(*batch) for each in (tiny_artefact, run[0]))
-    np.testing.assert_array_equal(with_embedder.narratives, without.narratives)
-    np.testing.assert_array_equal(with_embedder.stances, without.stances)
-    assert with_embedder.embeddings.shape != without.embeddings.shape
+    without, with_embedder = (open_backend(each, backend) for each in (tiny_artefact, run[0]))
+    for one, other in zip(without.run(*batch), with_embedder.run(*batch), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert with_embedder.embed(*batch).shape != without.embed(*batch).shape
 
 
 def test_all_backends_give_the_same_embedding(run: tuple[Artefact, TrainingSettings], batch: Any) -> None:
-    exact = TorchBackend(run[0]).run(*batch).embeddings
+    exact = TorchBackend(run[0]).embed(*batch)
     np.testing.assert_allclose(np.linalg.norm(exact, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(open_backend(run[0], "onnx").run(*batch).embeddings, exact, atol=1e-4)
+    np.testing.assert_allclose(open_backend(run[0], "onnx").embed(*batch), exact, atol=1e-4)
     assert set(ONNX_FILES) < set(run[0].backends)
-    rounded: ForwardPass = open_backend(run[0], "onnx-int8").run(*batch)
-    assert (rounded.embeddings * exact).sum(axis=1).min() > 0.99
+    assert (open_backend(run[0], "onnx-int8").embed(*batch) * exact).sum(axis=1).min() > 0.99
 
 
 def test_what_was_learnt_is_kept_and_only_what_changed_is_learnt_anew(
@@ -133,11 +236,33 @@ def test_what_was_learnt_is_kept_and_only_what_changed_is_learnt_anew(
     assert not steps
     hotter = embedding_settings.model_copy(update={"temperature": 0.5})
     assert learn(wanted.model_copy(update={"embedding": hotter})) != before
-    assert set(steps) == {"embedding: projection"}
+    assert set(steps) == {"embedding"}
     shutil.rmtree(kept)
     assert learn(wanted) == before
-    assert set(steps) == {"embedding: encoder", "embedding: projection"}
+    assert set(steps) == {"embedding: shared layers", "embedding"}
 
-    deeper = embedding_settings.model_copy(update={"layers": (3,)})
-    with pytest.raises(SettingsError, match="between 0 and 2"):
+    deeper = embedding_settings.model_copy(update={"own_layers": 3})
+    with pytest.raises(SettingsError, match="2 layers"):
         learn(wanted.model_copy(update={"embedding": deeper}))
+
+
+def test_a_run_that_is_told_to_stop_goes_on_with_its_embedding(
+    tiny_artefact: Artefact,
+    tiny_settings: TrainingSettings,
+    embedding_settings: EmbeddingSettings,
+    run: tuple[Artefact, TrainingSettings],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_artefact.path.parent, folder)
+    wanted = tiny_settings.model_copy(update={"embedding": embedding_settings})
+
+    def tell_to_stop(steps: dict[str, Step]) -> None:
+        if "embedding" in steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError, match="same command"):
+        train(wanted, folder, on_progress=tell_to_stop)
+    assert (folder / "embedding" / CHECKPOINT).is_file()
+    artefact, _ = train(wanted, folder)
+    assert artefact.id == run[0].id

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from narratrace.model.errors import SettingsError
-from narratrace.model.network import Network, load_encoder
+from narratrace.model.network import Network, load_encoder, lower_layers, upper_layers
 from narratrace.model.settings import check_settings
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.model.text import normalise
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.training.augmentation import strip_punctuation
-from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states, upper_layers
+from narratrace.training.frozen import OFFSETS, STATES, LowerStates, changed_variants, compute_states
 from narratrace.training.labelled import read_labelled
 from narratrace.training.run import train
 from narratrace.training.settings import OptimiserSettings, TrainingSettings
@@ -42,7 +42,7 @@ def test_upper_layers_on_kept_vectors_give_what_the_whole_encoder_gives(
     encoder = load_encoder(tiny_base).eval()
     network = Network(encoder, narratives=3, stances=4).eval()
     stripped = [strip_punctuation(text) for text in texts]
-    compute_states(encoder, 1, tokenizer, [texts, stripped], tmp_path)
+    compute_states(lower_layers(encoder, 1), tokenizer, [texts, stripped], tmp_path)
     states = LowerStates(tmp_path)
     rows = random.Random(1).sample(range(len(texts)), 9)
     ids, mask = pad(tokenizer.encode([(stripped if row % 2 else texts)[row] for row in rows]), tokenizer.pad_id)

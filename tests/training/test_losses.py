@@ -23,9 +23,7 @@ def settings(**changes: float) -> LossSettings:
 
 
 def output(narratives: list[list[float]], stances: list[list[float]]) -> NetworkOutput:
-    return NetworkOutput(
-        torch.tensor(narratives, requires_grad=True), torch.tensor(stances, requires_grad=True), torch.empty(0)
-    )
+    return NetworkOutput(torch.tensor(narratives, requires_grad=True), torch.tensor(stances, requires_grad=True))
 
 
 def test_the_loss_is_the_cross_entropies_of_both() -> None:
