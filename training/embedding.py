@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -24,6 +26,7 @@ from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.contrast import contrast, count_batches, draw_messages
 from narratrace.training.frozen import LowerStates, compute_states
 from narratrace.training.messages import Messages, read_messages
+from narratrace.training.neighbours import add_neighbours
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
 from narratrace.training.trainer import Step
 from narratrace.training.trainings import Progress, listening
@@ -39,6 +42,8 @@ INPUTS = "inputs.json"
 
 _WARMUP = 0.1
 """Share of the steps in which the learning rates rise to their peak."""
+
+_AT_ONCE = 256
 
 _CHUNKS = 8
 """A step's texts go through the layers in so many parts, sorted by length: less is padded."""
@@ -111,10 +116,13 @@ def add_embedder(
         if known.get(CHECKPOINT) != embedder_of:
             (folder / CHECKPOINT).unlink(missing_ok=True)
         _write(record, {"states": states_of, CHECKPOINT: embedder_of})
+        states = LowerStates(folder)
+        if wanted.neighbours:
+            add_neighbours(messages, _pool(states, len(messages.texts)), wanted.neighbours)
         with listening() as asked_to_stop:
             fit_embedder(
                 embedder,
-                LowerStates(folder),
+                states,
                 messages,
                 wanted,
                 settings.seed,
@@ -228,6 +236,16 @@ def _embed(embedder: Embedder, states: LowerStates, texts: Sequence[int]) -> Ten
         with torch.autocast("cpu", torch.bfloat16):
             parts.append(embedder(*states.batch([0] * len(rows), rows)).float())
     return torch.cat(parts)[torch.argsort(torch.tensor(order))]
+
+
+def _pool(states: LowerStates, texts: int) -> NDArray[np.float32]:
+    """Mean vector of each text."""
+    pooled = []
+    for start in range(0, texts, _AT_ONCE):
+        rows = range(start, min(start + _AT_ONCE, texts))
+        vectors, mask = states.batch([0] * len(rows), rows)
+        pooled.append((vectors.sum(dim=1) / mask.sum(dim=1, keepdim=True)).numpy())
+    return np.concatenate(pooled)
 
 
 def _digest(content: object) -> str:

@@ -35,6 +35,9 @@ _CHANGES = AugmentationSettings(
 _CUT, _TURNED = 0.3, 0.2
 """Share of the copies that lose their end, and that change the order of their parts."""
 
+_POOL = 4
+"""Posts among which neighbours are looked for, for each that is drawn."""
+
 _MOST_CHARACTERS = 1000
 """Longer texts are cut: an embedding is taught on what one window holds."""
 
@@ -51,11 +54,17 @@ class Messages:
         Pairs of positions of texts that say the same.
     different
         Pairs of positions of texts that do not, though they look alike.
+    posts
+        Positions of posts that were drawn at random.
+    pool
+        Positions of more of them, which are nobody's partner.
     """
 
     texts: list[str] = dataclasses.field(default_factory=list)
     same: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     different: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    posts: list[int] = dataclasses.field(default_factory=list)
+    pool: list[int] = dataclasses.field(default_factory=list)
     _position: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def add(self, one: str, other: str, same: bool) -> None:
@@ -63,10 +72,11 @@ class Messages:
         first, second = (normalise(text[:_MOST_CHARACTERS]).text for text in (one, other))
         if not first or not second or first == second:
             return
-        pair = (self._place(first), self._place(second))
+        pair = (self.place(first), self.place(second))
         (self.same if same else self.different).append(pair)
 
-    def _place(self, text: str) -> int:
+    def place(self, text: str) -> int:
+        """Position of a normalised text, which is added if it is not there."""
         place = self._position.setdefault(text, len(self.texts))
         if place == len(self.texts):
             self.texts.append(text)
@@ -92,9 +102,12 @@ def read_messages(settings: EmbeddingSettings, data: DataSettings, seed: int) ->
         _add_rewritten(messages, data)
     if settings.posts:
         posts = [text for (text,) in _columns(settings.posts, (data.columns.text,))]
-        for post in rng.sample(posts, min(len(posts), settings.limit)):
-            text = normalise(post[:_MOST_CHARACTERS]).text
+        drawn = rng.sample(posts, min(len(posts), settings.limit * (_POOL if settings.neighbours else 1)))
+        texts = list(filter(None, (normalise(post[:_MOST_CHARACTERS]).text for post in drawn)))
+        for text in texts[: settings.limit]:
             messages.add(text, change_copy(text, rng), True)
+            messages.posts.append(messages.place(text))
+        messages.pool = [messages.place(text) for text in texts[settings.limit :]]
     if not messages.same:
         raise InputError("The settings 'embedding' give no pair of texts that say the same: name some in 'pairs'.")
     return messages

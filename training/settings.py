@@ -214,6 +214,12 @@ class EmbeddingSettings(Settings):
         default=None, description="Posts without labels; each pairs with a changed copy of itself."
     )
     limit: int = Field(default=4000, gt=0, description="Posts that are drawn of these.")
+    neighbours: int = Field(
+        default=0,
+        ge=0,
+        description="Other posts on the same matter that count as different from each of these: so many in its own "
+        "script and as many in others.",
+    )
     epochs: int = Field(gt=0, description="Passes over the messages.")
     batch_size: int = Field(gt=1, description="Texts per step, about; those of other messages count as different.")
     memory: int = Field(

@@ -21,7 +21,7 @@ from narratrace.training.settings import DataSettings, EmbeddingSettings
 
 
 def wanted(**fields: Any) -> EmbeddingSettings:
-    common = {"layers": [1], "dimension": 8, "rewritten": False, "epochs": 1, "batch_size": 4}
+    common = {"own_layers": 1, "dimension": 8, "rewritten": False, "epochs": 1, "batch_size": 4}
     return check_settings(EmbeddingSettings, common | {"learning_rate": 1e-3, "temperature": 0.1} | fields, "test")
 
 
@@ -111,6 +111,11 @@ def test_a_post_says_what_its_changed_copy_says(tmp_path: Path) -> None:
     messages = read_messages(wanted(posts=str(path), limit=20), labelled(), 1)
     assert 10 <= len(messages.same) <= 20
     assert all(messages.texts[one] in posts for one, _ in messages.same)
+    assert not messages.pool
+    more = read_messages(wanted(posts=str(path), limit=5, neighbours=1), labelled(), 1)
+    assert (len(more.posts), len(more.pool)) == (5, 15)
+    assert not {*more.posts} & {*more.pool}
+    assert not {text for pair in more.same for text in pair} & {*more.pool}
 
 
 def test_nothing_to_learn_from_is_an_error() -> None:
