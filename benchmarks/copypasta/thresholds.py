@@ -39,6 +39,8 @@ class Pairs(NamedTuple):
     shared: np.ndarray
     translated: np.ndarray
     is_true: np.ndarray
+    kind: np.ndarray
+    """What the other post of a family's seed is; empty for pairs of no family."""
     distractor: np.ndarray
     """Whether one is the other's distractor."""
     families: int
@@ -65,24 +67,30 @@ def main() -> None:
     floor = min(chosen.cosine[found].min(initial=across), across)
     print(f"  min_cosine: {floor:.3f}\n  min_score: {same:.3f}\n  lexical_weight: {weight}")
     print(f"  min_translation_cosine: {across:.3f}")
+    cosine = lowest(chosen, chosen.cosine, False)
     for name, half in (("choosing", chosen), ("reporting", reported)):
         for what, at, scored, translated in (
             ("one script", same, score(half, weight), False),
             ("translation", across, half.cosine, True),
+            ("one script, the cosine alone", cosine, half.cosine, False),
         ):
             linked = (scored >= at) & (half.translated == translated)
             true = int((linked & half.is_true).sum())
             links, false = int(linked.sum()), int((linked & half.distractor).sum())
-            print(f"# {name} half, {what}: recall {recall(half, scored, at, translated):.3f}, precision "
-                  f"{true / max(links, 1):.3f}, {false} distractors of {half.families}")  # fmt: skip
+            kinds = ("translation",) if translated else ("register", "paraphrase")
+            found = ", ".join(f"{kind} {recall(half, scored, at, translated, kind):.3f}" for kind in kinds)
+            print(f"# {name} half, {what}, at {at:.3f}: recall of {found}; precision {true / max(links, 1):.3f}, "
+                  f"{false} distractors of {half.families}")  # fmt: skip
 
 
 def score(pairs: Pairs, weight: float) -> np.ndarray:
     return np.asarray(pairs.cosine + weight * pairs.shared)
 
 
-def recall(pairs: Pairs, scored: np.ndarray, at: float, translated: bool = False) -> float:
+def recall(pairs: Pairs, scored: np.ndarray, at: float, translated: bool = False, kind: str | None = None) -> float:
     wanted = pairs.is_true & (pairs.translated == translated)
+    if kind:
+        wanted &= pairs.kind == kind
     return float((scored[wanted] >= at).sum() / max(wanted.sum(), 1))
 
 
@@ -124,6 +132,9 @@ def candidates(posts: Collection, vectors: np.ndarray) -> Pairs:
         shared[kept],
         is_translation(shingles, a, b),
         truth[a] == truth[b],
+        np.where(
+            (families[a] == families[b]) & (families[a] != ""), np.where(kinds[a] == SEED, kinds[b], kinds[a]), ""
+        ),
         (families[a] == families[b]) & (kinds[b] == DISTRACTOR),
         len(set(families)) - 1,
     )
