@@ -1,8 +1,9 @@
 """Semantic: which texts say the same in other words, or in another language.
 
-A cosine of embeddings alone also joins texts on the same matter. So a link needs more of it the less the texts share:
-a paraphrase in the same script keeps names and words, and what it shares is added to the cosine. A translation has no
-such evidence and needs the higher cosine.
+A cosine of embeddings alone also joins texts on the same matter. Most of all it joins a text and another that turns its
+words against it: these share a good deal. So texts of one script that share something need a cosine that is the higher
+the less they share, as another register keeps most names and words. Texts that share next to nothing, in one script or
+across two, are no play on each other's words: for each of both, one cosine decides.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ class SemanticStage:
         self._vectors = np.concatenate([self._vectors, vectors]) if first else vectors
         self._nodes = np.append(self._nodes, nodes)
         settings = self._settings
-        least = min(settings.min_score - settings.lexical_weight, settings.min_translation_cosine)
+        least = min(
+            settings.min_score - settings.lexical_weight, settings.min_free_cosine, settings.min_translation_cosine
+        )
         rows = find_neighbours(self._vectors, first, max(least, settings.min_cosine), texts.priority[self._nodes])
         self._candidates = np.append(self._candidates, self._nodes[np.stack(rows)], axis=1)
 
@@ -177,7 +180,8 @@ def link_cosine(
     shared = (edit_similarity(lexical, a, b) + containment(shingles, a, b)) / 2
     score = cosine + settings.lexical_weight * shared
     translated = is_translation(shingles, a, b)
-    linked = np.where(translated, cosine >= settings.min_translation_cosine, score >= settings.min_score)
+    free = (shared < settings.max_free_shared) & (cosine >= settings.min_free_cosine)
+    linked = np.where(translated, cosine >= settings.min_translation_cosine, (score >= settings.min_score) | free)
     linked &= cosine >= settings.min_cosine
     linked &= np.minimum(shingles.information[a], shingles.information[b]) >= settings.min_information
     return np.where(linked, cosine, 0).astype(np.float32)

@@ -35,6 +35,8 @@ class SemanticSettings(Settings):
     min_cosine: float = Field(ge=-1, le=1, description="Cosine of the embeddings, at least, whatever the texts share.")
     min_score: float = Field(description="Cosine plus lexical_weight times what texts of one script share, at least.")
     lexical_weight: float = Field(ge=0, description="Weight of the mean of edit similarity and containment.")
+    max_free_shared: float = Field(ge=0, le=1, description="Texts of one script that share less are in other words.")
+    min_free_cosine: float = Field(ge=-1, le=1, description="Cosine of texts in other words, at least.")
     min_translation_cosine: float = Field(ge=-1, le=1, description="Cosine across scripts, at least.")
 
 

@@ -27,7 +27,14 @@ COSINES = {SEED: 1.0, COPY: 1.0, PARAPHRASE: 0.93, TRANSLATION: 0.95, TOPIC: 0.7
 
 # Thresholds for these cosines; the default ones belong to the built-in artefact's embedding.
 _DEFAULT = default_settings()
-_SEMANTIC = {"min_cosine": 0.6, "min_score": 0.95, "lexical_weight": 0.3, "min_translation_cosine": 0.9}
+_SEMANTIC = {
+    "min_cosine": 0.6,
+    "min_score": 0.95,
+    "lexical_weight": 0.3,
+    "max_free_shared": 0.1,
+    "min_free_cosine": 0.9,
+    "min_translation_cosine": 0.9,
+}
 SETTINGS = _DEFAULT.model_copy(update={"semantic": _DEFAULT.semantic.model_copy(update=_SEMANTIC)})
 
 
@@ -51,6 +58,21 @@ def test_rewritten_and_translated_posts_join_and_topics_do_not() -> None:
     assert grouper.links_["similarity"].to_pylist()[2:] == pytest.approx([0.93, 0.95, 0.95])
     assert grouper.why(0, 4).stage == "translation"
     assert grouper.why(0, 6).stage is None
+
+
+def test_words_turned_against_a_text_need_a_higher_cosine_than_other_words() -> None:
+    other_words = "候机楼成了露营地，带着孩子的父母无处可去，成千班次停飞。争取自己的权利，就可以拿走别人回家的路吗？"
+    turned = "机场瘫痪了两天，旅客却说不怪示威者。上千个航班取消，是机管局自己喊停的，这种自由谁给的？"
+    semantic = SETTINGS.semantic.model_copy(update={"min_score": 1.2, "lexical_weight": 0.4})
+    settings = SETTINGS.model_copy(update={"semantic": semantic})
+
+    def stage(text: str, cosine: float) -> str | None:
+        vectors = np.array([[1, 0], [cosine, np.sqrt(1 - cosine**2)]], dtype=np.float32)
+        return CopypastaGrouper(settings).fit([SEED, text], vectors).why(0, 1).stage
+
+    assert stage(other_words, 0.92) == "semantic"
+    assert stage(other_words, 0.88) is None
+    assert stage(turned, 0.92) is None
 
 
 def test_chinese_full_of_numbers_is_no_translation_of_chinese() -> None:
