@@ -227,7 +227,7 @@ class Classifier:
         manifest = self.artefact.manifest
         tokenised = self._tokenizer(posts)
         parts, places = self._run(self._backend.run, tokenised.ids)
-        logits = Logits(*(np.concatenate(part)[places] for part in zip(*parts, strict=True)))
+        logits = Logits(*(part[places] for part in Logits.concatenate(parts)))
         scores = score(merge_windows(logits, tokenised.windows), self._wide.run(tokenised.texts), manifest)
         languages = [identify(text) for text in tokenised.texts]
         labels, abstained = decide(scores, languages, manifest, self.thresholds)

@@ -77,8 +77,7 @@ def compare_backends(artefact: Artefact, posts: Sequence[str]) -> list[Parity]:
 
     def scores(backend: Backend, size: int) -> Scores:
         parts = [backend.run(stacked, mask) for _, stacked, mask in batches(size)]
-        windows = Logits(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        return score(merge_windows(windows, tokenised.windows), wide, artefact.manifest)
+        return score(merge_windows(Logits.concatenate(parts), tokenised.windows), wide, artefact.manifest)
 
     def embeddings(backend: Backend) -> NDArray[np.float32]:
         parts = [backend.embed(stacked, mask) for _, stacked, mask in batches(_BATCH)]

@@ -161,10 +161,9 @@ def _observe(model: onnx.ModelProto, sample: Iterable[Batch]) -> dict[str, _Rang
         for batch in sample:
             is_token = batch[-1].astype(bool)
             given = dict(zip(inputs, batch, strict=True))
-            run = session.run(computed, given) if computed else []
-            for name, values in (given | dict(zip(computed, run, strict=True))).items():
-                if name not in names:
-                    continue
+            known = given | dict(zip(computed, session.run(computed, given) if computed else [], strict=True))
+            for name in names:
+                values = known[name]
                 seen = values[is_token] if values.shape[: is_token.ndim] == is_token.shape else values
                 seen = seen.reshape(-1, seen.shape[-1])
                 largest[name] = np.maximum(largest.get(name, 0), np.abs(seen).max(axis=0))
@@ -205,7 +204,7 @@ class _Quantiser:
         """Nodes that compute what ``node`` does, in int8 where its weights are constant matrices."""
         if node.output[0] in self._done:
             return []
-        if node.op_type == "MatMul" and node in self._products.get(node.input[0], []):
+        if node.op_type == "MatMul" and self._is_matrix(node.input[1]):
             return self._product(node)
         if node.op_type == "Gather" and self._is_matrix(node.input[0]) and not any(a.i for a in node.attribute):
             return self._lookup(node)
@@ -321,5 +320,5 @@ class _Quantiser:
 
 def _to_int8(weights: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Int8 weights, and what to multiply them with: one scale for all that stands along ``axis``."""
-    scale = np.maximum(np.abs(weights).max(axis=axis, keepdims=True), 1e-9) / 127
+    scale = np.maximum(np.abs(weights).max(axis=axis, keepdims=True), _LEAST) / 127
     return np.round(weights / scale).astype(np.int8), scale.astype(np.float32)

@@ -26,6 +26,11 @@ class Logits(NamedTuple):
     stances: NDArray[np.float32]
     """Shape (n, stances)."""
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Logits]) -> Logits:
+        """Put the logits of batches together."""
+        return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
 
 class Scores(NamedTuple):
     """Calibrated probabilities of n posts, each 0 to 1."""

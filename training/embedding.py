@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from narratrace.model.artefact import HEADS, hash_file
+from narratrace.model.batching import equal_batches
 from narratrace.model.errors import StoppedError
 from narratrace.model.network import Embedder, Network
 from narratrace.model.tokenizer import PostTokenizer
@@ -229,10 +230,9 @@ def fit_embedder(
 def _embed(embedder: Embedder, states: LowerStates, texts: Sequence[int]) -> Tensor:
     """Embeddings of some texts, in their order."""
     order = sorted(range(len(texts)), key=lambda row: states.length(texts[row]))
-    size = -(-len(texts) // _CHUNKS)
     parts = []
-    for start in range(0, len(order), size):
-        rows = [texts[row] for row in order[start : start + size]]
+    for chunk in equal_batches(order, -(-len(texts) // _CHUNKS)):
+        rows = [texts[row] for row in chunk]
         with torch.autocast("cpu", torch.bfloat16):
             parts.append(embedder(*states.batch([0] * len(rows), rows)).float())
     return torch.cat(parts)[torch.argsort(torch.tensor(order))]
@@ -241,8 +241,7 @@ def _embed(embedder: Embedder, states: LowerStates, texts: Sequence[int]) -> Ten
 def _pool(states: LowerStates, texts: int) -> NDArray[np.float32]:
     """Mean vector of each text."""
     pooled = []
-    for start in range(0, texts, _AT_ONCE):
-        rows = range(start, min(start + _AT_ONCE, texts))
+    for rows in equal_batches(range(texts), _AT_ONCE):
         vectors, mask = states.batch([0] * len(rows), rows)
         pooled.append((vectors.sum(dim=1) / mask.sum(dim=1, keepdim=True)).numpy())
     return np.concatenate(pooled)

@@ -286,7 +286,7 @@ def _scores(folder: Path, manifest: Manifest, texts: Sequence[str]) -> list[Scor
                 read.ids, equal_batches(range(len(read.ids)), _BATCH), tokenizer.pad_id
             )
         ]
-        deep = merge_windows(Logits(*(np.concatenate(part) for part in zip(*parts, strict=True))), read.windows)
+        deep = merge_windows(Logits.concatenate(parts), read.windows)
         deep = Logits(deep.narratives[:, :count], deep.stances)
         found.append(score(deep, Logits(wide.narratives[:, :count], wide.stances), manifest))
     return found

@@ -38,7 +38,7 @@ import pyarrow.parquet as pq
 
 from narratrace.inference.archives.archive import Archive
 from narratrace.inference.archives.keys import scored_form
-from narratrace.model.artefact import EMBEDDING, ENCODER, TOKENIZER, Artefact, onnx_paths
+from narratrace.model.artefact import ENCODER, TOKENIZER, Artefact, onnx_paths
 
 BATCH = 32
 
@@ -88,29 +88,22 @@ def pipeline(source: Path, out: Path) -> None:
 
 
 def onnx(source: Path, out: Path) -> None:
-    import onnxruntime
     from tokenizers import Tokenizer
+
+    from narratrace.model.backends.onnx_backend import OnnxBackend
 
     artefact = Artefact.open()
     tokenizer = Tokenizer.from_file(str(artefact.file(TOKENIZER)))
     tokenizer.enable_truncation(artefact.manifest.max_tokens)
     tokenizer.enable_padding(pad_id=1)
-    lower, labels = (
-        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        for graph, path in onnx_paths(Path(os.environ["FULL_PRECISION_GRAPHS"]), "onnx").items()
-        if graph != EMBEDDING
-    )
+    backend = OnnxBackend(onnx_paths(Path(os.environ["FULL_PRECISION_GRAPHS"]), "onnx"))
     posts = pq.read_table(source)["text"].to_pylist()
     with out.open("w") as file:
         for start in range(0, len(posts), BATCH):
             encoded = tokenizer.encode_batch(posts[start : start + BATCH])
-            feed = {
-                "input_ids": np.array([one.ids for one in encoded], dtype=np.int64),
-                "attention_mask": np.array([one.attention_mask for one in encoded], dtype=np.int64),
-            }
-            [feed["states"]] = lower.run(None, feed)
-            del feed["input_ids"]
-            for row in zip(*labels.run(["narratives", "stances"], feed), strict=True):
+            ids = np.array([one.ids for one in encoded], dtype=np.int64)
+            mask = np.array([one.attention_mask for one in encoded], dtype=np.int64)
+            for row in zip(*backend.run(ids, mask), strict=True):
                 file.write(json.dumps([part.tolist() for part in row]) + "\n")
 
 

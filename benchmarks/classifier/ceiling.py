@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve
 
 from narratrace import Classifier
-from narratrace.model.scores import ADVANCES
+from narratrace.model.scores import ADVANCES, Scores
 from narratrace.model.settings import load_settings
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.evaluation.scored import Scored, score_posts
 from narratrace.training.labelled import read_labelled
 from narratrace.training.metrics import NOT_ADVANCING, Truth, measure
 from narratrace.training.settings import TrainingSettings
+from narratrace.training.thresholds import Thresholds, best_f1_thresholds
 
 SHIFTS = np.arange(-0.2, 0.21, 0.01)
 GATES = np.arange(0.0, 0.81, 0.05)
@@ -67,25 +67,17 @@ class Dev:
     """A dev set as it was scored."""
 
     def __init__(self, scored: Scored, truth: Truth, narratives: list[str]) -> None:
-        self._scored, self._truth, self._narratives = scored, truth, narratives
+        self._scores, self._answers = Scores(scored.answers.scores, scored.stances), scored.answers
+        self._truth, self._narratives = truth, narratives
 
-    def _passed(self, gate: float) -> NDArray[np.floating]:
-        return np.where((self._scored.stances[:, ADVANCES] >= gate)[:, None], self._scored.answers.scores, 0)
-
-    def measure(self, thresholds: NDArray[np.floating], gate: float) -> dict[str, Any]:
-        flagged = self._passed(gate) >= thresholds
-        return measure(self._narratives, self._scored.answers._replace(flagged=flagged), self._truth)
+    def measure(self, narratives: NDArray[np.floating], gate: float) -> dict[str, Any]:
+        flagged = Thresholds(gate, narratives).flag(self._scores)
+        return measure(self._narratives, self._answers._replace(flagged=flagged), self._truth)
 
     def best_thresholds(self, gate: float) -> NDArray[np.floating]:
-        best = np.ones(len(self._narratives))
-        for column, scores in enumerate(self._passed(gate).T):
-            known = self._truth.known[:, column]
-            if self._truth.labels[known, column].any():
-                precision, recall, thresholds = precision_recall_curve(self._truth.labels[known, column], scores[known])
-                both = precision + recall
-                f1 = np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)
-                best[column] = max(thresholds[f1[:-1].argmax()], 1e-6)
-        return best
+        passed = np.where((self._scores.stances[:, ADVANCES] >= gate)[:, None], self._scores.narratives, 0)
+        found = best_f1_thresholds(passed, self._truth.labels, self._truth.known, smoothing=0)
+        return np.where(self._truth.labels.any(axis=0), found, 1)
 
 
 def best(found: Iterable[dict[str, Any]]) -> dict[str, Any]:
