@@ -198,8 +198,9 @@ def main() -> None:
             from narratrace.model.export import export_onnx
             from narratrace.model.network import load_network
 
-            os.environ["FULL_PRECISION_GRAPHS"] = str(folder)
-            export_onnx(load_network(Artefact.open().path), onnx_paths(folder, "onnx"))
+            graphs = folder / "graphs"
+            os.environ["FULL_PRECISION_GRAPHS"] = str(graphs)
+            export_onnx(load_network(Artefact.open().path), onnx_paths(graphs, "onnx"))
         found = {
             run: measure_sample(run, texts, given.sample, folder)
             if given.sample and run in ROW_BY_ROW
