@@ -28,6 +28,7 @@ from narratrace.training.contrast import contrast, count_batches, draw_messages
 from narratrace.training.frozen import LowerStates, compute_states
 from narratrace.training.messages import Messages, read_messages
 from narratrace.training.neighbours import add_neighbours
+from narratrace.training.precision import on_cpu
 from narratrace.training.settings import EmbeddingSettings, TrainingSettings
 from narratrace.training.trainer import Step
 from narratrace.training.trainings import Progress, listening
@@ -233,7 +234,7 @@ def _embed(embedder: Embedder, states: LowerStates, texts: Sequence[int]) -> Ten
     parts = []
     for chunk in equal_batches(order, -(-len(texts) // _CHUNKS)):
         rows = [texts[row] for row in chunk]
-        with torch.autocast("cpu", torch.bfloat16):
+        with on_cpu():
             parts.append(embedder(*states.batch([0] * len(rows), rows)).float())
     return torch.cat(parts)[torch.argsort(torch.tensor(order))]
 

@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 
 from narratrace.model.batching import padded_batches, token_batches
 from narratrace.model.tokenizer import PostTokenizer
+from narratrace.training.precision import on_cpu
 
 STATES = "lower_states.bin"
 """File of the vectors, half precision, one after another."""
@@ -109,7 +110,7 @@ def compute_states(
     vectors = np.memmap(folder / STATES, dtype=np.float16, mode="w+", shape=(int(ends[-1]), hidden))
     done = 0
     for rows, stacked, mask in padded_batches(ids, token_batches(ids, _BATCH_TOKENS), tokenizer.pad_id):
-        with torch.autocast("cpu", torch.bfloat16):
+        with on_cpu():
             output = lower(input_ids=torch.from_numpy(stacked), attention_mask=torch.from_numpy(mask))
         states = output.last_hidden_state.float().numpy()
         for row, state in zip(rows, states, strict=True):

@@ -35,6 +35,7 @@ from narratrace.training.epochs import EpochLog, watched_figures
 from narratrace.training.frozen import LowerStates, restore_layers
 from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
 from narratrace.training.losses import JointLoss, label_targets
+from narratrace.training.precision import has_bfloat16
 from narratrace.training.settings import OptimiserSettings, TrainingSettings
 
 EPOCHS = "epochs.jsonl"
@@ -295,7 +296,7 @@ def _arguments(settings: TrainingSettings, folder: Path) -> TrainingArguments:
         warmup_steps=settings.optimiser.warmup,
         lr_scheduler_type="linear",
         max_grad_norm=1.0,
-        bf16=mixed and not half,
+        bf16=mixed and not half and (gpu or has_bfloat16()),
         fp16=half,
         use_cpu=not gpu,
         remove_unused_columns=False,

@@ -31,6 +31,7 @@ from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.calibration import fit_calibration
 from narratrace.training.frozen import LowerStates, compute_states
 from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix
+from narratrace.training.precision import on_cpu
 from narratrace.training.settings import TrainingSettings
 from narratrace.training.trainer import fine_tune, infer
 from narratrace.training.wide import fit_wide
@@ -149,7 +150,7 @@ def run(task: Task, folder: Path, base: Path, epochs: int, frozen: int, rate: fl
         network = fine_tune(learnt, taxonomy, settings, lower / "log", states=states)
 
     def deep(posts: Sequence[LabelledPost]) -> Logits:
-        with torch.autocast("cpu", torch.bfloat16):
+        with on_cpu():
             return infer(network, tokenizer, [normalise(post.text).text for post in posts])
 
     def wide(name: str) -> Logits:
