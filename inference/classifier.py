@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from narratrace.model.artefact import TOKENIZER, WIDE, Artefact, ThresholdSet
 from narratrace.model.backends import default_backend, open_backend
-from narratrace.model.batching import by_length, padded_batches
+from narratrace.model.batching import padded_batches, token_batches
 from narratrace.model.errors import ArtefactError, SettingsError
 from narratrace.model.language import identify
 from narratrace.model.scores import Logits, decide, score
@@ -249,24 +249,12 @@ class Classifier:
     def _run(self, run: Callable[..., T], ids: Sequence[Sequence[int]]) -> tuple[list[T], NDArray[np.int64]]:
         """What the network makes of batches of windows, and where each window is in them."""
         rows, parts = [], []
-        for batch in padded_batches(ids, _batches(ids), self._tokenizer.pad_id):
+        for batch in padded_batches(ids, token_batches(ids, BATCH_TOKENS), self._tokenizer.pad_id):
             rows += batch.rows
             parts.append(run(batch.ids, batch.mask))
         # One row gives the widths where there is none; its answer is not kept.
         parts = parts or [run(*pad([[0, 0]], self._tokenizer.pad_id))]
         return parts, np.argsort(np.array(rows, dtype=np.int64))
-
-
-def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Rows that go through the network together: of like length, so that little is padded."""
-    rows: list[int] = []
-    for row in by_length(ids):
-        if rows and (len(rows) + 1) * len(ids[row]) > BATCH_TOKENS:
-            yield rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield rows
 
 
 def _objects(lists: list[list[str]]) -> NDArray[np.object_]:

@@ -62,10 +62,12 @@ def equal_batches(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 
 def token_batches(ids: Sequence[Sequence[int]], tokens: int) -> Iterator[list[int]]:
-    """Cut rows, by length, into batches of about ``tokens`` tokens: as many rows as the first of them says."""
-    order = by_length(ids)
-    start = 0
-    while start < len(order):
-        size = max(1, tokens // len(ids[order[start]]))
-        yield order[start : start + size]
-        start += size
+    """Cut rows, by length, into batches of at most ``tokens`` tokens, padding included; a longer row goes alone."""
+    rows: list[int] = []
+    for row in by_length(ids):
+        if rows and (len(rows) + 1) * len(ids[row]) > tokens:
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from narratrace.model.artefact import HEADS, hash_file
+from narratrace.model.artefact import HEADS, Artefact, hash_file
 from narratrace.model.batching import equal_batches
-from narratrace.model.errors import StoppedError
-from narratrace.model.network import Embedder, Network
+from narratrace.model.errors import SettingsError, StoppedError
+from narratrace.model.network import Embedder, Network, load_network
 from narratrace.model.tokenizer import PostTokenizer
 from narratrace.training.contrast import contrast, count_batches, draw_messages
 from narratrace.training.frozen import LowerStates, compute_states
@@ -53,7 +53,6 @@ _CHUNKS = 8
 
 def add_embedder(
     network: Network,
-    tokenizer: PostTokenizer,
     settings: TrainingSettings,
     final: Path,
     folder: Path,
@@ -69,8 +68,6 @@ def add_embedder(
     ----------
     network
         The finished network; gets its embedder.
-    tokenizer
-        The network's tokenizer.
     settings
         The run's settings.
     final
@@ -84,10 +81,12 @@ def add_embedder(
 
     Raises
     ------
+    ArtefactError
+        The artefact of ``begin_with`` cannot be opened.
     InputError
         A source of pairs cannot be read.
     SettingsError
-        The encoder has not so many layers.
+        The encoder has not so many layers, or the embedder to begin with has others.
     StoppedError
         Ctrl-C or TERM came; a checkpoint is left, and the next call goes on.
     """
@@ -97,6 +96,8 @@ def add_embedder(
     torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
     embedder = Embedder(network.encoder, wanted.own_layers, wanted.dimension)
+    if wanted.begin_with:
+        _begin_with(embedder, wanted.begin_with)
     messages = read_messages(wanted, settings.data, settings.seed)
     weights = [hash_file(path) for path in sorted(final.rglob("*.safetensors")) if path.name != HEADS]
     states_of = _digest([weights, wanted.own_layers, wanted.max_tokens, messages.texts])
@@ -109,11 +110,10 @@ def add_embedder(
             record.unlink(missing_ok=True)
             compute_states(
                 network.below(wanted.own_layers),
-                tokenizer,
+                PostTokenizer(settings.base / "tokenizer.json", min(wanted.max_tokens, settings.max_tokens)),
                 [messages.texts],
                 folder,
                 lambda done, to_do: on_progress({"embedding: shared layers": Step(done, to_do)}),
-                max_tokens=wanted.max_tokens,
             )
         if known.get(CHECKPOINT) != embedder_of:
             (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -141,6 +141,17 @@ def add_embedder(
     embedder.load_state_dict({name: value.float() for name, value in load_file(folder / EMBEDDER).items()})
     network.embedder = embedder
     network.eval()
+
+
+def _begin_with(embedder: Embedder, folder: Path) -> None:
+    other = load_network(Artefact.open(folder).path).embedder
+    if other is None or _shapes(other) != _shapes(embedder):
+        raise SettingsError(f"embedding.begin_with: {folder} has no embedder of these own_layers and this dimension.")
+    embedder.load_state_dict(other.state_dict())
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
 
 
 def fit_embedder(

@@ -82,7 +82,6 @@ def compute_states(
     variants: Sequence[Sequence[str]],
     folder: Path,
     on_step: Callable[[int, int], None] | None = None,
-    max_tokens: int | None = None,
 ) -> None:
     """Run the lowest layers on all variants of all posts and keep the vectors in ``folder``.
 
@@ -98,11 +97,9 @@ def compute_states(
         Where the files go.
     on_step
         Called now and then with the texts done and the texts to do in all.
-    max_tokens
-        Longer texts are cut to so many tokens, the last of them kept.
     """
     lower.eval()
-    ids = [_cut(tokens, max_tokens) for texts in variants for tokens in tokenizer.encode(texts)]
+    ids = [tokens for texts in variants for tokens in tokenizer.encode(texts)]
     posts = len(variants[0])
     ends = np.cumsum([len(tokens) for tokens in ids])
     starts = np.concatenate([[0], ends])
@@ -136,10 +133,6 @@ def changed_variants(
         [change(text, random.Random(f"{seed}/{variant}/{row}")) for row, text in enumerate(texts)]
         for variant in range(number)
     ]
-
-
-def _cut(ids: list[int], most: int | None) -> list[int]:
-    return ids if most is None or len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
 def restore_layers(encoder: PreTrainedModel, upper: PreTrainedModel) -> None:

@@ -144,7 +144,6 @@ def train(
 
     add_embedder(
         network,
-        tokenizer,
         settings,
         shipped,
         out / EMBEDDING,

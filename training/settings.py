@@ -204,6 +204,10 @@ class EmbeddingSettings(Settings):
         "below are shared with the labels and stay as they are. 0: a projection alone.",
     )
     dimension: int = Field(gt=0, description="Length of an embedding.")
+    begin_with: Path | None = Field(
+        default=None,
+        description="An artefact whose embedder learns on; null: begin with a copy of the encoder's upper layers.",
+    )
     max_tokens: int = Field(default=96, gt=2, description="Longer texts are cut for this training.")
     pairs: tuple[PairSettings, ...] = Field(default=(), description="Files of pairs.")
     families: tuple[FamilySettings, ...] = Field(default=(), description="Files of families.")

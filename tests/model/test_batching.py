@@ -16,9 +16,10 @@ def test_equal_batches_keep_the_order() -> None:
     assert list(equal_batches([], 2)) == []
 
 
-def test_the_shortest_of_a_batch_says_how_many_go_together() -> None:
+def test_a_batch_has_so_many_tokens_with_its_padding_and_a_longer_text_goes_alone() -> None:
     ids = [[7] * length for length in (9, 2, 3, 2, 30)]
-    assert list(token_batches(ids, 6)) == [[1, 3, 2], [0], [4]]
+    assert list(token_batches(ids, 6)) == [[1, 3], [2], [0], [4]]
+    assert list(token_batches(ids, 9)) == [[1, 3, 2], [0], [4]]
 
 
 @given(ids=TEXTS, tokens=st.integers(1, 40), size=st.integers(1, 9))

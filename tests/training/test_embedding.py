@@ -222,13 +222,12 @@ def test_what_was_learnt_is_kept_and_only_what_changed_is_learnt_anew(
     artefact, wanted = run
     final = artefact.path.parent / "final"
     kept = Path(shutil.copytree(artefact.path.parent / "embedding", tmp_path / "embedding"))
-    tokenizer = PostTokenizer(wanted.base / "tokenizer.json", wanted.max_tokens)
     steps: list[str] = []
 
     def learn(wanted: TrainingSettings) -> bytes:
         steps.clear()
         network = load_network(final)
-        add_embedder(network, tokenizer, wanted, final, kept, on_progress=lambda told: steps.extend(told))
+        add_embedder(network, wanted, final, kept, on_progress=lambda told: steps.extend(told))
         assert network.embedder is not None
         return network.embedder.projection.weight.detach().numpy().tobytes()
 
@@ -241,6 +240,11 @@ def test_what_was_learnt_is_kept_and_only_what_changed_is_learnt_anew(
     assert learn(wanted) == before
     assert set(steps) == {"embedding: shared layers", "embedding"}
 
+    begun = {"begin_with": artefact.path, "learning_rate": 1e-12, "projection_rate": 1e-12}
+    assert learn(wanted.model_copy(update={"embedding": embedding_settings.model_copy(update=begun)})) == before
+    other = embedding_settings.model_copy(update={"begin_with": artefact.path, "dimension": 8})
+    with pytest.raises(SettingsError, match="begin_with"):
+        learn(wanted.model_copy(update={"embedding": other}))
     deeper = embedding_settings.model_copy(update={"own_layers": 3})
     with pytest.raises(SettingsError, match="2 layers"):
         learn(wanted.model_copy(update={"embedding": deeper}))
