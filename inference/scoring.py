@@ -288,7 +288,12 @@ def run_of(archive: Archive, artefact: str, settings: Settings) -> Run:
         # Where the artefact lies, and what carries the work out, changes nothing.
         settings=settings.model_dump(mode="json", exclude={"artefact", "threads", "engine"}),
         inputs=tuple(
-            InputFile(name=mapped.source.name, size=mapped.size, sha256=hash_file(mapped.source.path))
+            InputFile(
+                name=mapped.source.name,
+                size=mapped.size,
+                sha256=hash_file(mapped.source.path),
+                columns=dict(mapped.mapping.columns) if mapped.mapping else {},
+            )
             for mapped in archive.sources
         ),
     )

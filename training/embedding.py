@@ -114,6 +114,7 @@ def add_embedder(
                 [messages.texts],
                 folder,
                 lambda done, to_do: on_progress({"embedding: shared layers": Step(done, to_do)}),
+                mixed_precision=settings.optimiser.mixed_precision,
             )
         if known.get(CHECKPOINT) != embedder_of:
             (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -132,6 +133,7 @@ def add_embedder(
                 settings.checkpoint_minutes,
                 lambda step: on_progress({"embedding": step}),
                 asked_to_stop,
+                mixed_precision=settings.optimiser.mixed_precision,
             )
         halves = {name: value.detach().half().contiguous() for name, value in embedder.state_dict().items()}
         save_file(halves, folder / EMBEDDER)
@@ -164,6 +166,7 @@ def fit_embedder(
     checkpoint_minutes: float,
     on_step: Callable[[Step], None] = lambda _: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    mixed_precision: bool = True,
 ) -> None:
     """Train an embedder so that texts that say the same are close, and others are not.
 
@@ -189,6 +192,8 @@ def fit_embedder(
         Called after each step.
     asked_to_stop
         Asked after each step: whether to leave a checkpoint and stop.
+    mixed_precision
+        Whether to compute in bfloat16 where the CPU does.
 
     Raises
     ------
@@ -216,7 +221,7 @@ def fit_embedder(
         if step <= done:
             continue
         torch.manual_seed(seed + step)  # dropout, the same after a checkpoint
-        embeddings = _embed(embedder, states, batch.texts.tolist())
+        embeddings = _embed(embedder, states, batch.texts.tolist(), mixed_precision)
         loss = contrast(embeddings, batch.message, memory, remembered, settings.temperature)
         optimiser.zero_grad()
         loss.backward()
@@ -239,13 +244,13 @@ def fit_embedder(
     embedder.eval()
 
 
-def _embed(embedder: Embedder, states: LowerStates, texts: Sequence[int]) -> Tensor:
+def _embed(embedder: Embedder, states: LowerStates, texts: Sequence[int], mixed_precision: bool) -> Tensor:
     """Embeddings of some texts, in their order."""
     order = sorted(range(len(texts)), key=lambda row: states.length(texts[row]))
     parts = []
     for chunk in equal_batches(order, -(-len(texts) // _CHUNKS)):
         rows = [texts[row] for row in chunk]
-        with on_cpu():
+        with on_cpu(mixed_precision):
             parts.append(embedder(*states.batch([0] * len(rows), rows)).float())
     return torch.cat(parts)[torch.argsort(torch.tensor(order))]
 

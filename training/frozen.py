@@ -82,6 +82,7 @@ def compute_states(
     variants: Sequence[Sequence[str]],
     folder: Path,
     on_step: Callable[[int, int], None] | None = None,
+    mixed_precision: bool = True,
 ) -> None:
     """Run the lowest layers on all variants of all posts and keep the vectors in ``folder``.
 
@@ -97,6 +98,8 @@ def compute_states(
         Where the files go.
     on_step
         Called now and then with the texts done and the texts to do in all.
+    mixed_precision
+        Whether to compute in bfloat16 where the CPU does.
     """
     lower.eval()
     ids = [tokens for texts in variants for tokens in tokenizer.encode(texts)]
@@ -107,7 +110,7 @@ def compute_states(
     vectors = np.memmap(folder / STATES, dtype=np.float16, mode="w+", shape=(int(ends[-1]), hidden))
     done = 0
     for rows, stacked, mask in padded_batches(ids, token_batches(ids, _BATCH_TOKENS), tokenizer.pad_id):
-        with on_cpu():
+        with on_cpu(mixed_precision):
             output = lower(input_ids=torch.from_numpy(stacked), attention_mask=torch.from_numpy(mask))
         states = output.last_hidden_state.float().numpy()
         for row, state in zip(rows, states, strict=True):

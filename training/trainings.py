@@ -187,6 +187,7 @@ def _prepare_states(
         variants,
         out,
         on_step,
+        settings.optimiser.mixed_precision,
     )
 
 

@@ -155,7 +155,7 @@ def _render(post: str, prediction: Prediction, classifier: Classifier) -> Render
         elif threshold is not None and prediction.scores[name] >= threshold:
             verdict, style = "named, not advanced", "dim"  # the stance speaks against it
         else:
-            verdict, style = "below threshold", "dim"
+            verdict, style = "no threshold" if threshold is None else "below threshold", "dim"
         title = classifier.artefact.taxonomy[name].title
         table.add_row(verdict, title, f"{prediction.scores[name]:.2f}", bound, style=style)
     stance = f"{STANCE_NAMES[prediction.stance]} ({prediction.stances[prediction.stance]:.2f})"

@@ -26,6 +26,7 @@ class InputFile(StrictModel):
     name: str = Field(description="What it is called in ids and messages.")
     size: int = Field(description="Bytes.")
     sha256: str = Field(description="Hash of its content.")
+    columns: dict[str, str] = Field(default_factory=dict, description="Which column is read as what.")
 
 
 class Run(StrictModel):
@@ -50,8 +51,11 @@ class Run(StrictModel):
         for name, file in before_files.items():
             if name not in now_files:
                 return f"{name} is not read any more"
-            if now_files[name] != file:
+            now_file = now_files[name]
+            if (now_file.size, now_file.sha256) != (file.size, file.sha256):
                 return f"{name} has changed"
+            if now_file.columns != file.columns:
+                return f"the columns of {name} are read as {json.dumps(now_file.columns)} and were {json.dumps(file.columns)}"
         for name in now_files:
             if name not in before_files:
                 return f"{name} is new"

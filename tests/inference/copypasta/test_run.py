@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from narratrace.commands import app
+from narratrace.inference.archives.archive import Archive
 from narratrace.inference.archives.results import LOCK, UNFINISHED
 from narratrace.inference.copypasta import spread
 from narratrace.inference.copypasta.run import group_archive
@@ -171,6 +172,23 @@ def test_a_stopped_run_goes_on_with_the_same_artefact_only(varied: Path, tmp_pat
     with pytest.raises(InputError, match="the artefact is mine-2 and was mine-1"):
         group_archive([varied], tmp_path, embed=embed, artefact="mine-2")
     assert group_archive([varied], tmp_path, embed=embed, artefact="mine-1").artefact == "mine-1"
+
+
+def test_a_stopped_run_goes_on_with_the_same_columns_only(tmp_path: Path) -> None:
+    path, out = tmp_path / "posts.csv", tmp_path / "out"
+    rows = "".join(f"Day {day},{MESSAGE} {day}\n" for day in range(5))
+    path.write_text(f"one,other\n{rows}", encoding="utf-8")
+
+    def stop(doing: str, done: float) -> None:
+        if doing == "Tying accounts":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        group_archive(Archive.open([path], {"text": "one"}), out, on_progress=stop)
+    with pytest.raises(InputError, match=r"columns of .*posts.csv are read as"):
+        group_archive(Archive.open([path], {"text": "other"}), out)
+    assert group_archive(Archive.open([path], {"text": "one"}), out).found.groups == 0
+    assert group_archive(Archive.open([path], {"text": "other"}), out, overwrite=True).found.groups == 1
 
 
 def test_a_full_disk_is_said_in_a_sentence_and_the_run_goes_on_from_there(varied: Path, tmp_path: Path) -> None:
