@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from narratrace.inference.copypasta.neighbours import Vectors
     from narratrace.inference.copypasta.settings import FuzzySettings
 
+_PREDICTED_AT_ONCE = 2**14
+"""Texts whose candidates are looked up together, which takes some 26 kB each."""
+
 _SCRIPT, _FUZZY, _SEMANTIC, _TRANSLATION = map(STAGES.index, ("script", "fuzzy", "semantic", "translation"))
 
 
@@ -155,33 +158,48 @@ class CopypastaGrouper:
         InputError
             If the posts cannot be read as such, or the embeddings are not as many.
         """
+        table = to_table(posts)
         self._start()
-        return self.partial_fit(posts, embeddings)
+        return self._add(table, embeddings)
 
     def partial_fit(self, posts: Posts, embeddings: Vectors | None = None) -> Self:
-        """Add posts; only the groups that they touch are looked at again.
+        """Add posts to those of before.
 
         A group keeps its id as long as it has most of its posts. Where two groups turn out to be one, the id of the
-        larger stays; no id is used twice.
+        larger stays; no id is used twice. Where it fails, the posts are not added.
+
+        Raises
+        ------
+        InputError
+            As `fit`.
         """
-        table = to_table(posts, self._posts.num_rows)
-        if embeddings is not None and len(embeddings) != table.num_rows:
-            raise InputError(f"There are {table.num_rows} posts, but {len(embeddings)} embeddings.")
+        return self._add(to_table(posts, self._posts.num_rows), embeddings)
+
+    def _add(self, table: pa.Table, embeddings: Vectors | None) -> Self:
+        if embeddings is not None:
+            embeddings = self._semantic.check(np.asarray(embeddings, dtype=np.float32), table.num_rows)
+        before = self._posts, self._text_of
+        try:
+            self._add_posts(table, embeddings)
+        except BaseException:
+            self._posts, self._text_of = before
+            raise
+        return self
+
+    def _add_posts(self, table: pa.Table, embeddings: Vectors | None) -> None:
         self._posts = pa.concat_tables([self._posts, table])
-        before = len(self._texts.lexical)
         texts = self._texts
         new = texts.add(table["text"])
         self._text_of = np.append(self._text_of, new)
         node = texts.node_of[texts.normalised_of[self._text_of]]
         weight = np.bincount(node, minlength=len(texts.lexical))
         touched = distinct(texts.node_of[texts.normalised_of[new]])
-        is_short = texts.shingles.information < self.settings.min_information
+        is_short = texts.shingles.information < self._settings.min_information
         self._pairs = self._pairs.plus(self._fuzzy.add(texts.lexical, texts.shingles, texts.priority, is_short))
-        self._find_stars(weight, touched, before)
-        self._find_rewritten(node, weight, before, embeddings)
+        self._find_stars(weight, touched)
+        self._find_rewritten(node, weight, embeddings)
         self._settle(node, weight)
         self._label(node, is_short)
-        return self
 
     def predict(self, posts: Posts) -> NDArray[np.int64]:
         """Tell which known group each post belongs to, without adding it.
@@ -199,13 +217,19 @@ class CopypastaGrouper:
         label = group_of_star[node]
         if unknown:
             first_post = np.unique(place, return_index=True)[1][-len(unknown) :]
-            found = self._nearest(unknown, column.take(pa.array(first_post)))
+            parts = range(0, len(unknown), _PREDICTED_AT_ONCE)
+            found = np.concatenate(
+                [
+                    self._nearest(unknown[part:end], column.take(pa.array(first_post[part:end])))
+                    for part, end in ((part, part + _PREDICTED_AT_ONCE) for part in parts)
+                ]
+            )
             label = np.where(place >= 0, found[place], label)
         return label
 
-    def fit_predict(self, posts: Posts) -> NDArray[np.int64]:
-        """Group posts and return their labels."""
-        return self.fit(posts).labels_
+    def fit_predict(self, posts: Posts, embeddings: Vectors | None = None) -> NDArray[np.int64]:
+        """Group posts as `fit` does, and return their labels."""
+        return self.fit(posts, embeddings).labels_
 
     def why(self, a: int | str, b: int | str) -> Explanation:
         """Tell what ties two posts to each other.
@@ -252,9 +276,13 @@ class CopypastaGrouper:
         self._posts = POST_SCHEMA.empty_table()
         self._texts = Texts()
         self._text_of = np.zeros(0, dtype=np.int64)
-        self._fuzzy = self.fuzzy(self.settings.fuzzy)
+        # A text that is too short to be grouped cannot stand for others either.
+        least = max(self.settings.min_information, self.settings.semantic.min_information)
+        semantic = self.settings.semantic.model_copy(update={"min_information": least})
+        self._settings, self._embed = self.settings.model_copy(update={"semantic": semantic}), self.embed
+        self._fuzzy = self.fuzzy(self._settings.fuzzy)
         self._pairs = Pairs.none()
-        self._semantic = SemanticStage(self.settings.semantic)
+        self._semantic = SemanticStage(self._settings.semantic)
         self._star = np.zeros(0, dtype=np.int64)
         self._similarity = np.zeros(0, dtype=np.float32)
         self._home = np.zeros(0, dtype=np.int64)
@@ -265,7 +293,7 @@ class CopypastaGrouper:
         self.labels_ = np.zeros(0, dtype=np.int64)
         self._label(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_))
 
-    def _find_stars(self, weight: NDArray[np.int64], touched: NDArray[np.int64], before: int) -> None:
+    def _find_stars(self, weight: NDArray[np.int64], touched: NDArray[np.int64]) -> None:
         """Choose representatives anew in the components that have a touched node."""
         n = len(weight)
         pairs, texts = self._pairs, self._texts
@@ -280,26 +308,24 @@ class CopypastaGrouper:
             texts.priority,
             self._verify_fuzzy,
         )
-        kept = np.flatnonzero(~is_touched[:before])
+        kept = np.flatnonzero(~is_touched[: len(self._star)])
         star[kept], similarity[kept] = self._star[kept], self._similarity[kept]
         self._star, self._similarity = star, similarity
 
     def _find_rewritten(
-        self, node: NDArray[np.int64], weight: NDArray[np.int64], before: int, embeddings: Vectors | None
+        self, node: NDArray[np.int64], weight: NDArray[np.int64], embeddings: Vectors | None
     ) -> None:
         """Join the stars that say the same in other words: each has a home, its own or another star's."""
         texts, n = self._texts, len(weight)
-        first_post = np.unique(node, return_index=True)[1]
         if embeddings is not None:
             # Every new text gets its vector, as any may stand for others later on.
-            wanted = self._semantic.missing(np.arange(before, n, dtype=np.int64), texts)
-            rows = first_post[wanted] - (len(node) - len(embeddings))
-            self._semantic.add(wanted, np.asarray(embeddings, dtype=np.float32)[rows], texts)
-        elif self.embed is not None:
+            old = len(node) - len(embeddings)
+            wanted = self._semantic.missing(np.setdiff1d(node[old:], node[:old]), texts)
+            self._semantic.add(wanted, embeddings[self._typical(node, wanted) - old], texts)
+        elif self._embed is not None:
             wanted = self._semantic.missing(np.unique(self._star), texts)
             if len(wanted):  # what embeds need not know how long the vectors of no texts are
-                published = self._posts["text"].take(pa.array(first_post[wanted]))
-                self._semantic.add(wanted, self.embed(published.to_pylist()), texts)
+                self._semantic.add(wanted, self._embed(self._published(node, wanted)), texts)
         star_weight = np.bincount(self._star, weight, minlength=n).astype(np.int64)
         self._home, _ = find_stars(
             n,
@@ -322,12 +348,10 @@ class CopypastaGrouper:
         home = self._home[self._star[moved]]
         similarity = self._verify_fuzzy(home, moved)
         rest = np.flatnonzero(similarity == 0)
-        if self.embed is not None:
+        if self._embed is not None:
             wanted = semantic.unheld(moved[rest], texts)
             if len(wanted):
-                first_post = np.unique(node, return_index=True)[1]
-                published = self._posts["text"].take(pa.array(first_post[wanted]))
-                semantic.hold(wanted, self.embed(published.to_pylist()))
+                semantic.hold(wanted, self._embed(self._published(node, wanted)))
         similarity[rest] = semantic.verify(home[rest], moved[rest], texts)
         translated = is_translation(texts.shingles, moved[rest], home[rest])
         self._tie_stage[moved[rest]] = np.where(translated, _TRANSLATION, _SEMANTIC)
@@ -353,14 +377,31 @@ class CopypastaGrouper:
         centre, tie = find_stars(len(weight), pairs, weight, priority, self._verify_fuzzy)
         return centre[left], tie[left]
 
+    def _published(self, node: NDArray[np.int64], wanted: NDArray[np.int64]) -> list[str]:
+        """Return the typical text as published of some nodes."""
+        texts: list[str] = self._posts["text"].take(pa.array(self._typical(node, wanted))).to_pylist()
+        return texts
+
+    def _typical(self, node: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Choose a post of each of some nodes: one with its most copied text, whatever the order of posts.
+
+        A node's texts are alike but for script, case and disguise, and yet have embeddings of their own.
+        """
+        copies, first_post = np.unique(self._text_of, return_counts=True, return_index=True)[:0:-1]
+        of_node = node[first_post]
+        order = np.lexsort((self._texts.hash_of[self._text_of[first_post]], -copies, of_node))
+        is_first = np.append(True, of_node[order][1:] != of_node[order][:-1])[: len(order)]
+        chosen = order[is_first]
+        return first_post[chosen[np.searchsorted(of_node[chosen], wanted)]]
+
     def _verify_fuzzy(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
         return self._fuzzy.verify(self._texts.lexical, self._texts.shingles, a, b)
 
     def _label(self, node: NDArray[np.int64], is_short: NDArray[np.bool_]) -> None:
         """Number the groups and write the tables."""
         star = self._centre[node]
-        posts_of_star = np.bincount(star, minlength=len(self._centre))
-        in_group = (posts_of_star[star] > 1) & ~is_short[node]
+        self._posts_of_star = np.bincount(star, minlength=len(self._centre))
+        in_group = (self._posts_of_star[star] > 1) & ~is_short[node]
         label, self._next_group = number_groups(np.where(in_group, star, -1), self.labels_, self._next_group)
         rows = np.flatnonzero(in_group & (node == star))
         at = choose_representatives(rows, star, self._text_of, self._posts["created_at"])[star]
@@ -383,20 +424,20 @@ class CopypastaGrouper:
         """Group of the nearest representative for each lexical form, and a text that has it; -1 for none."""
         asked = shingle(lexical)
         query, node = self._fuzzy.candidates(asked)
-        kept = (self._node_label[node] >= 0) & (asked.information[query] >= self.settings.min_information)
+        kept = (self._node_label[node] >= 0) & (asked.information[query] >= self._settings.min_information)
         pairs = distinct((query[kept] << 32) | self._centre[node[kept]])
         query, star = pairs >> 32, pairs & 0xFFFFFFFF
         stars, place = np.unique(star, return_inverse=True)
         texts = [self._texts.lexical[each] for each in stars.tolist()] + lexical
-        similarity = link_similarity(texts, shingle(texts), place, query + len(stars), self.settings.fuzzy)
+        similarity = link_similarity(texts, shingle(texts), place, query + len(stars), self._settings.fuzzy)
         label = np.full(len(lexical), -1, dtype=np.int64)
-        order = np.argsort(similarity, kind="stable")
+        order = np.lexsort((~self._texts.priority[star], self._posts_of_star[star], similarity))
         order = order[similarity[order] > 0]
         label[query[order]] = self._node_label[star[order]]  # the most similar comes last and stays
-        if self.embed is not None:
-            rest = np.flatnonzero((label < 0) & (asked.information >= self.settings.semantic.min_information))
+        if self._embed is not None:
+            rest = np.flatnonzero((label < 0) & (asked.information >= self._settings.semantic.min_information))
             if len(rest):
-                vectors = self.embed(published.take(pa.array(rest)).to_pylist())
+                vectors = self._embed(published.take(pa.array(rest)).to_pylist())
                 texts = [lexical[each] for each in rest.tolist()]
                 is_asked = (self._centre == np.arange(len(self._centre))) & (self._node_label >= 0)
                 near, _ = self._semantic.nearest(vectors, texts, asked.take(rest), self._texts, is_asked)
@@ -423,17 +464,19 @@ class CopypastaGrouper:
         if all(scripts) and len(set(scripts)) == 1:
             return "script", 1.0
         lexical = [lexical_form(script) for script in scripts]
+        if not all(lexical):
+            return None, 0.0
         shingles = shingle(lexical)
         rows: tuple[Any, Any] = (np.array([0]), np.array([1]))
-        similarity = float(link_similarity(lexical, shingles, *rows, self.settings.fuzzy)[0])
-        if similarity and (shingles.information >= self.settings.min_information).all():
+        similarity = float(link_similarity(lexical, shingles, *rows, self._settings.fuzzy)[0])
+        if similarity and (shingles.information >= self._settings.min_information).all():
             return "fuzzy", similarity
         nodes = self._texts.node_of[self._texts.normalised_of[self._text_of[list(posts)]]]
         vectors = self._semantic.vectors(nodes)
-        if vectors is None and self.embed is not None:
-            vectors = self.embed([a, b])
+        if vectors is None and self._embed is not None:
+            vectors = self._embed([a, b])
         if vectors is not None:
-            cosine = link_cosine(vectors[:1], vectors[1:], lexical, shingles, *rows, self.settings.semantic)
+            cosine = link_cosine(vectors[:1], vectors[1:], lexical, shingles, *rows, self._settings.semantic)
             if cosine[0]:
                 return STAGES[_TRANSLATION if is_translation(shingles, *rows)[0] else _SEMANTIC], float(cosine[0])
         return None, float((edit_similarity(lexical, *rows)[0] + containment(shingles, *rows)[0]) / 2)

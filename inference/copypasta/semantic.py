@@ -18,6 +18,7 @@ from narratrace.inference.copypasta.neighbours import MOST_NEIGHBOURS, Vectors, 
 from narratrace.inference.copypasta.shingles import distinct
 from narratrace.inference.copypasta.similarity import containment, edit_similarity
 from narratrace.inference.copypasta.stars import Pairs
+from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
     from narratrace.inference.copypasta.settings import SemanticSettings
@@ -42,6 +43,24 @@ class SemanticStage:
         self._held_vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
         self._held = np.zeros(0, dtype=np.int64)
         self._candidates = np.zeros((2, 0), dtype=np.int64)
+
+    def check(self, vectors: Vectors, count: int) -> Vectors:
+        """Make sure that given vectors can be compared: one for each post, of the others' dimension and of length 1.
+
+        Raises
+        ------
+        InputError
+            They cannot.
+        """
+        if len(vectors) != count:
+            raise InputError(f"There are {count} posts, but {len(vectors)} embeddings.")
+        if vectors.ndim != 2:
+            raise InputError(f"Embeddings must have the shape (posts, dimension); these have {vectors.shape}.")
+        if len(self._nodes) and vectors.shape[1] != self._vectors.shape[1]:
+            raise InputError(f"The embeddings have {vectors.shape[1]} dimensions; {self._vectors.shape[1]} had those before.")
+        if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=0.01):
+            raise InputError("Embeddings must be of length 1, as those of Classifier.embed are: divide each by its length.")
+        return vectors
 
     def missing(self, nodes: NDArray[np.int64], texts: Texts) -> NDArray[np.int64]:
         """Tell which of some nodes say enough, and have no vector yet."""

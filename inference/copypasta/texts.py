@@ -25,6 +25,8 @@ class Texts:
     ----------
     normalised_of
         Normalised form of each distinct text, by number.
+    hash_of
+        Hash of each distinct text.
     node_of
         Node of each normalised form.
     lexical
@@ -40,6 +42,7 @@ class Texts:
         self._normalised: dict[str, int] = {}
         self._script: dict[str, int] = {}
         self.normalised_of = np.zeros(0, dtype=np.int64)
+        self.hash_of = np.zeros(0, dtype=np.uint64)
         self.node_of = np.zeros(0, dtype=np.int64)
         self.lexical: list[str] = []
         self.priority = np.zeros(0, dtype=np.uint64)
@@ -84,9 +87,14 @@ class Texts:
         self.node_of = np.append(self.node_of, nodes)
         lexical = [lexical_form(script) for script in new_scripts]
         self.lexical += lexical
-        digests = [int.from_bytes(blake2b(script.encode(), digest_size=8).digest(), "little") for script in new_scripts]
-        self.priority = np.append(self.priority, np.array(digests, dtype=np.uint64))
+        self.hash_of = np.append(self.hash_of, _hashes(texts))
+        self.priority = np.append(self.priority, _hashes(new_scripts))
         self.shingles = self.shingles.plus(shingle(lexical))
+
+
+def _hashes(texts: Sequence[str]) -> NDArray[np.uint64]:
+    digests = [int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts]
+    return np.array(digests, dtype=np.uint64)
 
 
 def _numbered(forms: Sequence[str], known: dict[str, int]) -> tuple[NDArray[np.int64], list[str]]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from narratrace.inference.copypasta.grouper import CopypastaGrouper
+from narratrace.inference.copypasta.settings import default_settings
 from narratrace.inference.posts import Post
 from narratrace.model.errors import InputError
 
@@ -330,3 +332,30 @@ def test_variants_of_one_message_are_compared_a_few_times_each() -> None:
     grouper = CopypastaGrouper().fit(posts)
     assert grouper.groups_["posts"].to_pylist() == [2_000]
     assert grouper.comparisons_ < 100 * len(posts)
+
+
+def test_of_equally_similar_groups_the_same_one_is_predicted_whatever_the_order() -> None:
+    one, other = "机场瘫痪两天上千航班取消旅客睡地上", "港铁停运三日数十车站关闭市民走路回"
+    found = []
+    for posts in ([one, one, other, other], [other, other, one, one]):
+        grouper = CopypastaGrouper().fit(posts)
+        found.append(posts[int(np.flatnonzero(grouper.labels_ == grouper.predict([one + other])[0])[0])])
+    assert found[0] == found[1]
+
+
+def test_settings_that_are_changed_count_from_the_next_fit_on() -> None:
+    grouper = CopypastaGrouper().fit([MESSAGE, MESSAGE])
+    grouper.set_params(settings=default_settings().model_copy(update={"min_information": 100.0}))
+    assert grouper.partial_fit(["加油"]).labels_.tolist() == [0, 0, -1]
+    assert grouper.fit([MESSAGE, MESSAGE]).labels_.tolist() == [-1, -1]
+
+
+def test_posts_that_cannot_be_read_leave_the_fit_of_before() -> None:
+    grouper = CopypastaGrouper().fit([MESSAGE, MESSAGE])
+    with pytest.raises(InputError):
+        grouper.fit([MESSAGE, 3])  # type: ignore[list-item]
+    assert grouper.labels_.tolist() == [0, 0]
+
+
+def test_posts_of_symbols_alone_are_not_similar() -> None:
+    assert CopypastaGrouper().fit(["!!!", "😀"]).why(0, 1).similarity == 0.0

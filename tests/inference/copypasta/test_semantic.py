@@ -174,3 +174,59 @@ def test_cells_find_nearly_all_neighbours_of_a_large_set() -> None:
     twins = np.flatnonzero((points[:9_000] * points[12_000:]).sum(axis=1) >= 0.97)
     found = set(zip(a.tolist(), b.tolist(), strict=True))
     assert sum((row, 12_000 + row) in found for row in twins.tolist()) > 0.99 * len(twins) > 1_000
+
+
+DISGUISED = TRANSLATION.replace("a", "а").replace("e", "е")  # Cyrillic letters: the same node, another vector
+
+
+def embed_disguised(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors of which those of a disguised text are far from the others."""
+    plain = embed([TRANSLATION if text == DISGUISED else text for text in texts])
+    return np.array([-row if text == DISGUISED else row for text, row in zip(texts, plain, strict=True)])
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_disguised_copy_that_comes_first_does_not_speak_for_the_others(given: bool) -> None:
+    posts = [DISGUISED, SEED, TRANSLATION, TRANSLATION]
+    found = []
+    for order in ([0, 1, 2, 3], [2, 3, 0, 1], [3, 1, 0, 2]):
+        drawn = [posts[place] for place in order]
+        grouper = CopypastaGrouper(SETTINGS, embed=None if given else embed_disguised)
+        labels = grouper.fit(drawn, embed_disguised(drawn) if given else None).labels_
+        found.append([int(labels[order.index(place)]) for place in range(len(posts))])
+    assert found == [[0, 0, 0, 0]] * 3
+
+
+def test_texts_too_short_to_be_grouped_stand_for_nobody() -> None:
+    short = "机场瘫痪两天，上千航班取消，睡在地上。"
+    settings = SETTINGS.model_copy(update={"min_information": 20.0})
+    grouper = CopypastaGrouper(settings, embed=lambda texts: np.ones((len(texts), 1), np.float32))
+    assert grouper.fit([short] * 5 + [TRANSLATION] * 2).labels_.tolist() == [-1] * 5 + [0, 0]
+    assert grouper.predict([short]).tolist() == [-1]
+
+
+def test_what_fails_adds_nothing() -> None:
+    fails = [False, True, False]
+
+    def sometimes(texts: Sequence[str]) -> NDArray[np.float32]:
+        if fails.pop(0):
+            raise ConnectionError
+        return embed(texts)
+
+    grouper = CopypastaGrouper(SETTINGS, embed=sometimes).fit([SEED])
+    with pytest.raises(ConnectionError):
+        grouper.partial_fit([TRANSLATION])
+    assert grouper.labels_.tolist() == [-1]
+    assert grouper.partial_fit([TRANSLATION]).labels_.tolist() == [0, 0]
+    assert grouper.posts_["id"].to_pylist() == ["0", "1"]
+
+
+def test_vectors_that_cannot_be_compared_are_refused() -> None:
+    grouper = CopypastaGrouper(SETTINGS).fit([SEED, TRANSLATION], embed([SEED, TRANSLATION]))
+    with pytest.raises(InputError, match="2 dimensions; 6 had"):
+        grouper.partial_fit([TOPIC], np.array([[1, 0]], dtype=np.float32))
+    with pytest.raises(InputError, match="length 1"):
+        grouper.partial_fit([TOPIC], 3 * embed([TOPIC]))
+    with pytest.raises(InputError, match="shape"):
+        grouper.partial_fit([TOPIC], np.ones(1, dtype=np.float32))
+    assert grouper.partial_fit([TOPIC], embed([TOPIC])).labels_.tolist() == [0, 0, -1]
