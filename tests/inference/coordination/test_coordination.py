@@ -209,6 +209,19 @@ def test_ties_are_what_counting_all_pairs_gives(tables: Callable, drawn: list[tu
     assert {(names[a], names[b]): (n, round(w, 9), c, g) for a, b, n, w, c, g in rows} == expected
 
 
+@pytest.mark.parametrize("time", [None, START])
+def test_the_order_of_rows_does_not_tell_who_came_after_whom(
+    tables: Callable, settings: CoordinationSettings, time: datetime | None
+) -> None:
+    rows = [(f"a{n:02}", 0, time, False) for n in range(40)]
+    shuffled = [rows[n] for n in np.random.default_rng(1).permutation(40)]
+    once, again = (coordinate(*tables(order), settings) for order in (rows, shuffled))
+    assert once.ties.num_rows < 780  # not all pairs, so that the order could choose
+    assert once.ties == again.ties
+    [group], [same] = once.groups.to_pylist(), again.groups.to_pylist()
+    assert group["originators"] == same["originators"] == ([f"a{n:02}" for n in range(5)] if time else [])
+
+
 def test_a_huge_group_gives_no_square_of_pairs(tables: Callable) -> None:
     number = 20_000
     rows = pa.table(
