@@ -64,7 +64,8 @@ def find_bursts(copies: Copies, window: float, shuffles: int, seed: int) -> tupl
     Parameters
     ----------
     copies
-        **All** posts of the accounts: those without a group show when an account posts.
+        **All** posts of the accounts: those without a group show when an account posts. Random numbers are
+        dealt in their order (`narratrace.inference.coordination.copies.list_once`).
     window
         How close in time counts as close, in seconds.
     shuffles

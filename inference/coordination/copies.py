@@ -14,7 +14,7 @@ UNKNOWN = np.iinfo(np.int64).max
 
 
 class Copies(NamedTuple):
-    """Posts of known accounts, in the order of the archive.
+    """Posts of known accounts.
 
     Attributes
     ----------
@@ -62,6 +62,30 @@ class Copies(NamedTuple):
         kept = order[is_first]
         kept = kept[np.lexsort((copies.account[kept], copies.time[kept], copies.group[kept]))]
         return Copies(copies.account[kept], copies.group[kept], copies.time[kept], self.accounts, self.groups)
+
+
+def list_once(posts: pa.Table) -> pa.Table:
+    """Order posts by account and time, those of one time by id, and keep one row of each.
+
+    Overlapping crawls, or a file and its backup, hold a post twice. Both rows have one time, which the shuffles of the
+    null model would move apart, so that any group would seem closer than chance. The order is that of the posts
+    themselves, since random numbers are dealt by it: p is the same in whatever order files come, and rows where posts have ids.
+
+    Parameters
+    ----------
+    posts
+        With the columns ``id``, ``account_id``, ``created_at`` and ``group``. Rows are of one post if all four are the
+        same: an id alone may be a rounded one, or that of another archive. So those without a time, which are not
+        tested, are all kept.
+    """
+    keys = ("account_id", "created_at", "id", "group")
+    posts = posts.sort_by([(key, "ascending") for key in keys])
+    rows = max(posts.num_rows - 1, 0)
+    is_repeated = np.ones(rows, dtype=bool)
+    for key in keys:
+        column = pc.fill_null(posts[key], -1) if key == "group" else posts[key]
+        is_repeated &= pc.fill_null(pc.equal(column.slice(0, rows), column.slice(1)), False).to_numpy()
+    return posts.filter(pa.array(np.append(True, ~is_repeated)[: posts.num_rows]))
 
 
 def read_copies(posts: pa.Table) -> Copies:
