@@ -69,7 +69,8 @@ def list_once(posts: pa.Table) -> pa.Table:
 
     Overlapping crawls, or a file and its backup, hold a post twice. Both rows have one time, which the shuffles of the
     null model would move apart, so that any group would seem closer than chance. The order is that of the posts
-    themselves, since random numbers are dealt by it: p is the same in whatever order files come, and rows where posts have ids.
+    themselves, since random numbers are dealt by it: p is the same in whatever order files come, and rows where posts
+    have ids.
 
     Parameters
     ----------
