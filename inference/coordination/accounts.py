@@ -32,13 +32,14 @@ ACCOUNT_SCHEMA: pa.Schema = pa.schema(
         pa.field("q", pa.float64()),
     ]
 )
-"""Columns of ``accounts.parquet``, a row for each account, the strongest tied first.
+"""Columns of ``accounts.parquet``, the strongest tied first: a row for each account with a post that counts. One that
+only reposts has none unless reposts count, though the layer of reposts may tie it.
 
-``posts``: all its posts, without reposts where these do not count. ``copies``: those in groups that another account
-posted too, and ``groups``: these groups. ``originated``: groups of which it posted the earliest copy.
-``median_delay_s``: median time from a group's earliest copy to its own first one, in seconds. ``first_seen``,
-``last_seen``: its first and last post. ``partners``: accounts that it is tied to; ``repeated_partners``: by at least
-``min_groups`` groups. ``strength``: sum of the weights of its ties. ``cluster``: see
+``posts``: all its posts, without reposts where these do not count; one that the archive holds twice counts once.
+``copies``: those in groups that another account posted too, and ``groups``: these groups. ``originated``: groups of
+which it posted the earliest copy. ``median_delay_s``: median time from a group's earliest copy to its own first one, in
+seconds. ``first_seen``, ``last_seen``: its first and last post. ``partners``: accounts that it is tied to;
+``repeated_partners``: by at least ``min_groups`` groups. ``strength``: sum of the weights of its ties. ``cluster``: see
 `narratrace.inference.coordination.graph.find_clusters`; null for none. ``close_pairs`` to ``q``: see
 `narratrace.inference.coordination.bursts`.
 """

@@ -64,7 +64,8 @@ def find_bursts(copies: Copies, window: float, shuffles: int, seed: int) -> tupl
     Parameters
     ----------
     copies
-        **All** posts of the accounts: those without a group show when an account posts.
+        **All** posts of the accounts: those without a group show when an account posts. Random numbers are
+        dealt in their order (`narratrace.inference.coordination.copies.list_once`).
     window
         How close in time counts as close, in seconds.
     shuffles
@@ -109,9 +110,7 @@ def find_bursts(copies: Copies, window: float, shuffles: int, seed: int) -> tupl
             if not needed.all():
                 at = at[needed]
                 shuffler = _Shuffler(copies.time, stratum, at)
-        moved = Copies(
-            copies.row[at], copies.account[at], copies.group[at], shuffler.times(random), copies.accounts, copies.groups
-        )
+        moved = Copies(copies.account[at], copies.group[at], shuffler.times(random), copies.accounts, copies.groups)
         found = _close_copies(moved, width)
         of_group.add(moved.group, found)
         of_account.add(moved.account, found)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from narratrace.inference.archives.archive import NARRATIVES
 from narratrace.inference.coordination.accounts import describe_accounts
 from narratrace.inference.coordination.bursts import find_bursts
-from narratrace.inference.coordination.copies import Copies, read_copies
+from narratrace.inference.coordination.copies import Copies, list_once, read_copies
 from narratrace.inference.coordination.graph import build_graph, find_clusters
 from narratrace.inference.coordination.groups import describe_groups
 from narratrace.inference.coordination.ties import Ties, find_ties
@@ -45,7 +45,7 @@ first copies within the window. The others: see `narratrace.inference.coordinati
 class CoordinationSummary(BaseModel):
     """What was found, in numbers."""
 
-    accounts: int = Field(description="Accounts with a post.")
+    accounts: int = Field(description="Accounts with a post that counts: without reposts unless these count.")
     tied: int = Field(description="Accounts that posted the same text as another.")
     ties: int = Field(description="Pairs of accounts that posted the same text.")
     repeated: int = Field(description="Those of them that share at least min_groups groups.")
@@ -105,7 +105,8 @@ def coordinate(
     """Find what groups and times say about accounts.
 
     Groups with an innocent explanation (a share button's text, a line of verse) are described, but tie nobody unless
-    the settings say so.
+    the settings say so. A post that the archive holds more than once counts once, except in the columns of the groups
+    that the grouping made.
 
     Parameters
     ----------
@@ -118,10 +119,10 @@ def coordinate(
     if "narratives" not in posts.column_names:
         posts = posts.append_column("narratives", pa.nulls(posts.num_rows, NARRATIVES))
     window = settings.window_minutes * 60
-    placed = posts.select(["row", "account_id", "created_at", "group"])  # filtered without the texts
+    placed = posts.select(["row", "id", "account_id", "created_at", "group"])  # filtered without the texts
     repost = pc.fill_null(posts["is_repost"], False)
     chosen = placed if settings.reposts == "include" else placed.filter(pc.invert(repost))
-    copies = read_copies(chosen)
+    copies = read_copies(list_once(chosen))
     ties_nobody = groups.filter(pc.is_valid(groups["innocent"]))["group"].to_numpy()
     if settings.innocent == "include":
         ties_nobody = ties_nobody[:0]
@@ -134,7 +135,7 @@ def coordinate(
     table = _tabulate(ties, copies, "all" if settings.reposts == "include" else "posts")
     graph = build_graph(accounts, table, settings.graph_ties)
     if settings.reposts == "apart":
-        reposted = _without(read_copies(placed.filter(repost)), ties_nobody)
+        reposted = _without(read_copies(list_once(placed.filter(repost))), ties_nobody)
         shared = reposted.where(reposted.is_shared())
         apart = find_ties(shared.first_of_accounts(), window, settings.neighbours)
         table = pa.concat_tables([table, _tabulate(apart, reposted, "reposts")])

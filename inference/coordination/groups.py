@@ -21,7 +21,7 @@ from narratrace.model.script import convert_script
 from narratrace.model.text import normalise
 
 MOST_ORIGINATORS = 5
-"""Accounts named as first, where several posted in the same second."""
+"""Accounts named as first, where several posted at the same time, to the microsecond."""
 
 GROUP_FIELDS: tuple[pa.Field, ...] = (
     pa.field("posters", pa.int64(), nullable=False),
@@ -44,13 +44,14 @@ GROUP_FIELDS: tuple[pa.Field, ...] = (
 ``posters``: accounts whose posts count as copies, without those that only reposted unless reposts count. ``reposts``:
 posts that are reposts. ``first_post``: id of the earliest copy; null where only reposts are in the group and these do
 not count. ``first_seen`` and ``last_seen``, which the grouping made of all posts, are replaced by those of the posts
-that count. ``median_gap_s``: median time from one account's first copy to the next account's,
-in seconds. ``originators``: the accounts with the earliest copy. ``languages``, ``scripts``: of its posts, the most
-frequent first. ``narratives``: that its posts advance, the most frequent first; null where posts are not scored.
-``burst_accounts``: the most accounts whose first copies came within one window, which began at ``burst_start``.
-``close_pairs``, ``expected_close_pairs``, ``p``, ``q``: see `narratrace.inference.coordination.bursts`; null where the
-group has an innocent explanation that keeps it apart, or p and q where its times cannot be tested. p and q are of all
-close pairs of the group: the densest window has none of its own.
+that count. ``median_gap_s``: median time from one account's first copy to the next account's, in seconds.
+``originators``: the accounts with the earliest copy; where these are more than `MOST_ORIGINATORS`, the first of them by
+id. ``languages``, ``scripts``: of its posts, the most frequent first. ``narratives``: that its posts advance, the most
+frequent first; null where posts are not scored. ``burst_accounts``: the most accounts whose first copies came within
+one window, which began at ``burst_start``. ``close_pairs``, ``expected_close_pairs``, ``p``, ``q``: see
+`narratrace.inference.coordination.bursts`; null where the group has an innocent explanation that keeps it apart, or p
+and q where its times cannot be tested. p and q are of all close pairs of the group: the densest window has none of its
+own.
 """
 
 

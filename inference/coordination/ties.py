@@ -53,11 +53,12 @@ def find_ties(first: Copies, window: float, neighbours: int) -> Ties:
     Parameters
     ----------
     first
-        First copies of accounts, ordered by group and time (`Copies.first_of_accounts`).
+        First copies of accounts, ordered by group, time and account (`Copies.first_of_accounts`).
     window
         How close in time counts as close, in seconds.
     neighbours
-        In each group, an account is paired with so many that came right after it. So a group of 100,000 accounts gives
+        In each group, an account is paired with so many that came right after it, in
+        order of the account ids where times are the same or unknown. So a group of 100,000 accounts gives
         100,000 x `neighbours` pairs rather than five thousand million. Up to `neighbours` + 1 accounts, all are
         paired. For each pair that any group yields, **all** groups that both posted are counted.
     """
@@ -95,7 +96,7 @@ def find_ties(first: Copies, window: float, neighbours: int) -> Ties:
 def _candidates(first: Copies, neighbours: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     steps = [np.zeros(0, dtype=np.int64)]
     number = max(len(first.accounts), 1)
-    for step in range(1, min(neighbours, len(first.row) - 1) + 1):
+    for step in range(1, min(neighbours, len(first.group) - 1) + 1):
         together = first.group[step:] == first.group[:-step]
         if not together.any():
             break

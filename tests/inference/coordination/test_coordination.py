@@ -34,6 +34,11 @@ def minutes(number: float) -> datetime:
     return START + timedelta(minutes=number)
 
 
+def renumbered(posts: pa.Table) -> pa.Table:
+    """Number the rows anew, as the grouper does."""
+    return posts.set_column(0, posts.schema.field("row"), pa.array(range(posts.num_rows), pa.int64()))
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_planted_accounts_are_found_and_independent_ones_are_not(
     simulate: Callable, tables: Callable, settings: CoordinationSettings, seed: int
@@ -175,7 +180,7 @@ def test_an_innocent_group_ties_as_others_do_if_asked(tables: Callable, settings
 
 
 def test_an_innocent_group_is_described_and_ties_nobody(tables: Callable, settings: CoordinationSettings) -> None:
-    rows = [(account, group, minutes(group), False) for account in "abc" for group in (0, 1, None) if group is not None]
+    rows = [(account, group, minutes(group), False) for account in "abc" for group in (0, 1)]
     found = coordinate(*tables(rows, innocent={1: "share button"}), settings)
     assert set(found.ties["groups"].to_pylist()) == {1}
     assert found.groups["burst_accounts"].to_pylist() == [3, 3]
@@ -207,6 +212,87 @@ def test_ties_are_what_counting_all_pairs_gives(tables: Callable, drawn: list[tu
     names = copies.accounts
     rows = zip(ties.a, ties.b, ties.groups, ties.weight, ties.within, ties.gap, strict=True)
     assert {(names[a], names[b]): (n, round(w, 9), c, g) for a, b, n, w, c, g in rows} == expected
+
+
+@pytest.mark.parametrize("time", [None, START])
+def test_the_order_of_rows_does_not_tell_who_came_after_whom(
+    tables: Callable, settings: CoordinationSettings, time: datetime | None
+) -> None:
+    rows = [(f"a{n:02}", 0, time, False) for n in range(40)]
+    shuffled = [rows[n] for n in np.random.default_rng(1).permutation(40)]
+    once, again = (coordinate(*tables(order), settings) for order in (rows, shuffled))
+    assert once.ties.num_rows < 780  # not all pairs, so that the order could choose
+    assert once.ties == again.ties
+    [group], [same] = once.groups.to_pylist(), again.groups.to_pylist()
+    assert group["originators"] == same["originators"] == ([f"a{n:02}" for n in range(5)] if time else [])
+
+
+def habits(seed: int) -> list[tuple[str, int | None, datetime, bool]]:
+    """Draw a day of accounts that post when they like, to the hour, so that many times are the same."""
+    random = np.random.default_rng(seed)
+    return [
+        (f"a{account}", group, minutes(60 * int(random.integers(24))), False)
+        for account in range(8)
+        for group in (0, 1, 2, 3, *[None] * 6)
+    ]
+
+
+@pytest.mark.parametrize("reposts", ["exclude", "include"])
+def test_a_post_that_the_archive_holds_twice_counts_once(
+    tables: Callable, settings: CoordinationSettings, reposts: str
+) -> None:
+    settings = settings.model_copy(update={"reposts": reposts, "window_minutes": 60})
+    posts, groups = tables(habits(1))
+    doubled = renumbered(pa.concat_tables([posts, posts]))
+    once, twice = coordinate(posts, groups, settings), coordinate(doubled, groups, settings)
+    assert once.groups["p"].null_count == 0
+    assert once.groups == twice.groups
+    assert once.accounts == twice.accounts
+    assert once.ties == twice.ties
+
+
+def test_posts_are_one_only_if_id_account_time_and_group_are_the_same(
+    tables: Callable, settings: CoordinationSettings
+) -> None:
+    rows = [
+        ("a", 0, minutes(0), False),
+        ("a", 0, minutes(0), False),
+        ("a", 0, minutes(1), False),
+        ("a", 1, minutes(0), False),
+        ("a", None, minutes(0), False),
+        ("a", None, minutes(0), False),
+        ("b", 0, minutes(0), False),
+        ("c", 0, None, False),
+        ("c", 0, None, False),
+        (None, 0, minutes(0), False),
+        (None, 0, minutes(0), False),
+    ]
+    posts, groups = tables(rows)
+    rounded = posts.set_column(1, posts.schema.field("id"), pa.array(["1.04e+18"] * len(rows), pa.string()))
+    found = coordinate(rounded, groups, settings).accounts
+    assert dict(zip(found["account_id"].to_pylist(), found["posts"].to_pylist(), strict=True)) == {
+        "a": 4,
+        "b": 1,
+        "c": 2,
+    }
+    own = coordinate(posts, groups, settings).accounts
+    assert dict(zip(own["account_id"].to_pylist(), own["posts"].to_pylist(), strict=True)) == {"a": 6, "b": 1, "c": 2}
+
+
+def test_the_order_of_rows_and_the_numbers_of_groups_do_not_change_p(
+    tables: Callable, settings: CoordinationSettings
+) -> None:
+    settings = settings.model_copy(update={"window_minutes": 60})
+    posts, groups = tables(habits(3))
+    shuffled = renumbered(posts.take(pa.array(np.random.default_rng(3).permutation(posts.num_rows))))
+    backwards = shuffled.set_column(
+        shuffled.schema.get_field_index("group"), shuffled.schema.field("group"), pc.subtract(3, shuffled["group"])
+    )
+    once, again = coordinate(posts, groups, settings), coordinate(backwards, groups, settings)
+    assert once.groups["p"].null_count == 0
+    assert once.groups["p"].to_pylist() == again.groups["p"].to_pylist()[::-1]
+    p = [{row["account_id"]: row["p"] for row in found.accounts.to_pylist()} for found in (once, again)]
+    assert p[0] == p[1]
 
 
 def test_a_huge_group_gives_no_square_of_pairs(tables: Callable) -> None:

@@ -152,6 +152,26 @@ def test_posts_that_share_an_id_keep_their_own_narratives(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.parametrize(("ids", "counted"), [(("p1", "p2"), 1), ((None, None), 2)])
+def test_posts_without_ids_are_never_taken_for_one(
+    tmp_path: Path, ids: tuple[str | None, str | None], counted: int
+) -> None:
+    rows = [
+        {"id": name, "account_id": account, "text": MESSAGE, "created_at": "2019-08-04T10:00:00Z"}
+        for name, account in zip(ids, "ab", strict=True)
+    ]
+    for folder in ("crawl", "backup"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        path = tmp_path / "in" / folder / "posts.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    group_archive([tmp_path / "in" / "crawl", tmp_path / "in" / "backup"], tmp_path / "out")
+    accounts = pq.read_table(tmp_path / "out" / "accounts.parquet")
+    assert accounts["posts"].to_pylist() == accounts["copies"].to_pylist() == [counted, counted]
+    # The tables of the grouping have every row.
+    assert pq.read_table(tmp_path / "out" / "posts.parquet").num_rows == 4
+    assert pq.read_table(tmp_path / "out" / "groups.parquet")["posts"].to_pylist() == [4]
+
+
 def test_where_nothing_is_scored_there_is_nothing_of_narratives(tmp_path: Path) -> None:
     path = tmp_path / "posts.jsonl"
     path.write_text(f'{{"text": "{MESSAGE}"}}\n' * 2, encoding="utf-8")
