@@ -27,6 +27,7 @@ from narratrace.inference.copypasta.fuzzy import FuzzyStage, likely_pairs, link_
 from narratrace.inference.copypasta.shingles import SKETCH, Shingles, distinct, sketch
 from narratrace.inference.copypasta.stars import Pairs
 from narratrace.inference.copypasta.units import numbered, write_columns
+from narratrace.model.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +44,14 @@ UNIT = 2**16
 class SpreadFuzzyStage(FuzzyStage):
     """The fuzzy stage for one grouping of a whole archive, with the very pairs that `FuzzyStage` finds.
 
+    It keeps no index, so that posts can neither be added nor, unless their text is known, predicted.
+
     Parameters
     ----------
     settings
         When two texts are linked.
     units
-        What carries the units out.
+        What carries the units out, those of this grouping alone.
     """
 
     def __init__(self, settings: FuzzySettings, units: Units) -> None:
@@ -61,7 +64,16 @@ class SpreadFuzzyStage(FuzzyStage):
     def add(
         self, texts: list[str], shingles: Shingles, priority: NDArray[np.uint64], is_short: NDArray[np.bool_]
     ) -> Pairs:
-        """Take all nodes at once; return the verified pairs."""
+        """Take all nodes at once; return the verified pairs.
+
+        Raises
+        ------
+        InputError
+            If the units have been used for a grouping, this one or another.
+        """
+        if self._units.is_grouped:
+            raise InputError("This fuzzy stage takes all posts in one fit; for other or more posts, give it new units.")
+        self._units.is_grouped = True
         nodes = pa.table(
             {
                 "text": pa.array(texts, pa.large_string()),
@@ -98,6 +110,16 @@ class SpreadFuzzyStage(FuzzyStage):
             f"Verifying {self._asked}", VerifyPairs(self._folder, folder.name, self._unit, self._settings), units
         )
         return np.concatenate([map_arrow(path)["similarity"].to_numpy() for path in numbered(folder / "found")])
+
+    def candidates(self, shingles: Shingles) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Refuse to look for nodes of other texts.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise InputError("This fuzzy stage keeps no index to predict with; predict with a grouper that has FuzzyStage.")
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,13 @@ class Units:
     ----------
     folder
         Where the files go.
+    is_grouped
+        Whether a grouping has taken its posts: the ledger would take the units of another one for done.
     """
 
     def __init__(self, engine: Engine, ledger: Ledger, on_progress: Callable[[str, float], None]) -> None:
         self.folder = ledger.path.parent
+        self.is_grouped = False
         self._engine = engine
         self._ledger = ledger
         self._tell = on_progress

@@ -13,6 +13,7 @@ from narratrace.inference.copypasta.grouper import CopypastaGrouper
 from narratrace.inference.copypasta.spread import SpreadFuzzyStage
 from narratrace.inference.copypasta.units import Units
 from narratrace.inference.engine import NativeEngine, Said, Work
+from narratrace.model.errors import InputError
 
 RUN = Run(narratrace="0", artefact="", settings={}, inputs=())
 
@@ -86,3 +87,18 @@ def test_a_stopped_grouping_does_not_repeat_what_is_done(
     found = group(posts, tmp_path / "stopped", second)
     assert first.did + second.did == whole.did
     assert found.links_.equals(expected.links_)
+
+
+def test_posts_that_come_later_are_refused(tmp_path: Path) -> None:
+    text = "机场瘫痪两天，上千航班取消，带着孩子的旅客睡在地上。这就是你们要的自由？"
+    ledger = Ledger(tmp_path / "ledger.jsonl", RUN)
+    fuzzy = partial(SpreadFuzzyStage, units=Units(NativeEngine(), ledger, on_progress=lambda doing, done: None))
+    grouper = CopypastaGrouper(fuzzy=fuzzy).fit([text, text + "香港"])
+    assert grouper.predict([text]).tolist() == [0]
+    with pytest.raises(InputError, match="no index to predict with"):
+        grouper.predict([text + "警察"])
+    with pytest.raises(InputError, match="all posts in one fit"):
+        grouper.partial_fit([text + "警察"])
+    with pytest.raises(InputError, match="all posts in one fit"):
+        CopypastaGrouper(fuzzy=fuzzy).fit([text, text + "警察"])
+    ledger.close()
