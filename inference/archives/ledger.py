@@ -55,7 +55,8 @@ class Run(StrictModel):
             if (now_file.size, now_file.sha256) != (file.size, file.sha256):
                 return f"{name} has changed"
             if now_file.columns != file.columns:
-                return f"the columns of {name} are read as {json.dumps(now_file.columns)} and were {json.dumps(file.columns)}"
+                now, before = json.dumps(now_file.columns), json.dumps(file.columns)
+                return f"the columns of {name} are read as {now} and were {before}"
         for name in now_files:
             if name not in before_files:
                 return f"{name} is new"

@@ -312,9 +312,7 @@ class CopypastaGrouper:
         star[kept], similarity[kept] = self._star[kept], self._similarity[kept]
         self._star, self._similarity = star, similarity
 
-    def _find_rewritten(
-        self, node: NDArray[np.int64], weight: NDArray[np.int64], embeddings: Vectors | None
-    ) -> None:
+    def _find_rewritten(self, node: NDArray[np.int64], weight: NDArray[np.int64], embeddings: Vectors | None) -> None:
         """Join the stars that say the same in other words: each has a home, its own or another star's."""
         texts, n = self._texts, len(weight)
         if embeddings is not None:
@@ -392,7 +390,8 @@ class CopypastaGrouper:
         order = np.lexsort((self._texts.hash_of[self._text_of[first_post]], -copies, of_node))
         is_first = np.append(True, of_node[order][1:] != of_node[order][:-1])[: len(order)]
         chosen = order[is_first]
-        return first_post[chosen[np.searchsorted(of_node[chosen], wanted)]]
+        rows: NDArray[np.int64] = first_post[chosen[np.searchsorted(of_node[chosen], wanted)]]
+        return rows
 
     def _verify_fuzzy(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
         return self._fuzzy.verify(self._texts.lexical, self._texts.shingles, a, b)

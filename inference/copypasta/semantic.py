@@ -56,10 +56,11 @@ class SemanticStage:
             raise InputError(f"There are {count} posts, but {len(vectors)} embeddings.")
         if vectors.ndim != 2:
             raise InputError(f"Embeddings must have the shape (posts, dimension); these have {vectors.shape}.")
-        if len(self._nodes) and vectors.shape[1] != self._vectors.shape[1]:
-            raise InputError(f"The embeddings have {vectors.shape[1]} dimensions; {self._vectors.shape[1]} had those before.")
+        dimension, before = vectors.shape[1], self._vectors.shape[1]
+        if len(self._nodes) and dimension != before:
+            raise InputError(f"The embeddings have {dimension} dimensions; {before} had those before.")
         if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=0.01):
-            raise InputError("Embeddings must be of length 1, as those of Classifier.embed are: divide each by its length.")
+            raise InputError("Embeddings must have length 1, as those of Classifier.embed: divide each by its length.")
         return vectors
 
     def missing(self, nodes: NDArray[np.int64], texts: Texts) -> NDArray[np.int64]:
