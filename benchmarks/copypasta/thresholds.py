@@ -5,8 +5,8 @@
 FAMILIES and BACKGROUND are those of quality.py. One half of them is grouped again and again: in turn, each threshold
 goes down as far as 98 % of all links are true and no distractor is in a group of its family: so few families cannot
 vouch for a share, and an archive on one matter has more look-alikes than this background. What is chosen is printed as
-lines for configs/copypasta/default.yaml, with what it does on both halves. The last line is no result: it is what
-thresholds could do that were chosen on the very posts that are measured, so the most that any choice of them brings.
+lines for configs/copypasta/default.yaml, with what it does on both halves. The last line is no result: it is what the
+same choice gives on the very posts that are measured, where it knows which thresholds let no distractor in.
 """
 
 from __future__ import annotations
