@@ -285,8 +285,8 @@ def run_of(archive: Archive, artefact: str, settings: Settings) -> Run:
     return Run(
         narratrace=version("narratrace"),
         artefact=artefact,
-        # Where the artefact lies, and what carries the work out, changes nothing.
-        settings=settings.model_dump(mode="json", exclude={"artefact", "threads", "engine"}),
+        # Where the artefact lies, and what carries the work out, changes nothing; the mapping is named with each input.
+        settings=settings.model_dump(mode="json", exclude={"artefact", "threads", "engine", "mapping"}),
         inputs=tuple(
             InputFile(
                 name=mapped.source.name,

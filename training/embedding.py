@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from narratrace.model.artefact import HEADS, Artefact, hash_file
 from narratrace.model.batching import equal_batches
@@ -95,13 +96,12 @@ def add_embedder(
         return
     torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
-    embedder = Embedder(network.encoder, wanted.own_layers, wanted.dimension)
-    if wanted.begin_with:
-        _begin_with(embedder, wanted.begin_with)
+    embedder, begun = new_embedder(network.encoder, wanted)
     messages = read_messages(wanted, settings.data, settings.seed)
     weights = [hash_file(path) for path in sorted(final.rglob("*.safetensors")) if path.name != HEADS]
     states_of = _digest([weights, wanted.own_layers, wanted.max_tokens, messages.texts])
-    embedder_of = _digest([states_of, messages.same, messages.different, wanted.model_dump_json(), settings.seed])
+    rest = wanted.model_dump_json(exclude={"begin_with"})
+    embedder_of = _digest([states_of, messages.same, messages.different, rest, begun, settings.seed])
     folder.mkdir(exist_ok=True)
     record = folder / INPUTS
     known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
@@ -145,11 +145,38 @@ def add_embedder(
     network.eval()
 
 
-def _begin_with(embedder: Embedder, folder: Path) -> None:
-    other = load_network(Artefact.open(folder).path).embedder
+def new_embedder(encoder: PreTrainedModel, settings: EmbeddingSettings) -> tuple[Embedder, str | None]:
+    """Make an embedder that has learnt nothing of this run yet.
+
+    Parameters
+    ----------
+    encoder
+        The encoder whose upper layers it copies.
+    settings
+        Its layers and dimension, and the artefact to begin with, if any.
+
+    Returns
+    -------
+    tuple
+        The embedder, and the id of the artefact that it begins with.
+
+    Raises
+    ------
+    ArtefactError
+        The artefact to begin with cannot be opened.
+    SettingsError
+        The encoder has not so many layers, or the artefact's embedder has others.
+    """
+    embedder = Embedder(encoder, settings.own_layers, settings.dimension)
+    folder = settings.begin_with
+    if folder is None:
+        return embedder, None
+    artefact = Artefact.open(folder)
+    other = load_network(artefact.path).embedder
     if other is None or _shapes(other) != _shapes(embedder):
         raise SettingsError(f"embedding.begin_with: {folder} has no embedder of these own_layers and this dimension.")
     embedder.load_state_dict(other.state_dict())
+    return embedder, artefact.id
 
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:

@@ -31,7 +31,7 @@ from narratrace.model.artefact import (
 )
 from narratrace.model.errors import SettingsError
 from narratrace.model.export import export_onnx
-from narratrace.model.network import load_network, save_heads, save_network
+from narratrace.model.network import load_encoder, load_network, save_heads, save_network
 from narratrace.model.quantise import quantise_parts, sample_batches
 from narratrace.model.scores import Logits
 from narratrace.model.settings import save_settings
@@ -42,7 +42,7 @@ from narratrace.training.bases import open_base
 from narratrace.training.card import render_card
 from narratrace.training.curves import write_curves
 from narratrace.training.decision import Decision, fit_decision
-from narratrace.training.embedding import add_embedder
+from narratrace.training.embedding import add_embedder, new_embedder
 from narratrace.training.environment import describe_environment
 from narratrace.training.folds import are_related, related_groups
 from narratrace.training.labelled import LabelledPost
@@ -105,12 +105,12 @@ def train(
     Raises
     ------
     ArtefactError
-        The artefact of ``soup`` cannot be opened.
+        The artefact of ``soup`` or of ``embedding.begin_with`` cannot be opened.
     InputError
         A file of posts cannot be read.
     SettingsError
-        ``out`` holds a run with other settings, posts or base, or none at all where it is to be resumed, or ``soup``
-        names an artefact of another make.
+        ``out`` holds a run with other settings, posts or base, or none at all where it is to be resumed, or ``soup`` or
+        ``embedding.begin_with`` names an artefact of another make.
     StoppedError
         The run was asked to stop, by Ctrl-C or TERM.
     """
@@ -122,6 +122,8 @@ def train(
     base_folder, base = open_base(settings.base, out)
     soup = settings.soup
     earlier = open_soup(soup.artefact, base_folder, taxonomy.narrative_ids) if soup else None
+    if settings.embedding:  # or a mistake in it would be found after all trainings
+        new_embedder(load_encoder(base_folder), settings.embedding)
     _claim(out, settings, base_folder, taxonomy, folds)
     settings = settings.model_copy(update={"base": base_folder})
     train_all(settings, posts, out, jobs, on_progress)

@@ -16,7 +16,7 @@ import torch
 from narratrace.model.artefact import ONNX_FILES, Artefact
 from narratrace.model.backends import open_backend
 from narratrace.model.backends.torch_backend import TorchBackend
-from narratrace.model.errors import SettingsError, StoppedError
+from narratrace.model.errors import ArtefactError, SettingsError, StoppedError
 from narratrace.model.network import Embedder, load_network
 from narratrace.model.tokenizer import PostTokenizer, pad
 from narratrace.training.contrast import contrast, draw_messages
@@ -240,14 +240,35 @@ def test_what_was_learnt_is_kept_and_only_what_changed_is_learnt_anew(
     assert learn(wanted) == before
     assert set(steps) == {"embedding: shared layers", "embedding"}
 
-    begun = {"begin_with": artefact.path, "learning_rate": 1e-12, "projection_rate": 1e-12}
-    assert learn(wanted.model_copy(update={"embedding": embedding_settings.model_copy(update=begun)})) == before
+    def begun_with(folder: Path) -> TrainingSettings:
+        begun = {"begin_with": folder, "learning_rate": 1e-12, "projection_rate": 1e-12}
+        return wanted.model_copy(update={"embedding": embedding_settings.model_copy(update=begun)})
+
+    assert learn(begun_with(artefact.path)) == before
+    moved = shutil.copytree(artefact.path, tmp_path / "moved")
+    assert learn(begun_with(moved)) == before
+    assert not steps
     other = embedding_settings.model_copy(update={"begin_with": artefact.path, "dimension": 8})
     with pytest.raises(SettingsError, match="begin_with"):
         learn(wanted.model_copy(update={"embedding": other}))
     deeper = embedding_settings.model_copy(update={"own_layers": 3})
     with pytest.raises(SettingsError, match="2 layers"):
         learn(wanted.model_copy(update={"embedding": deeper}))
+
+
+def test_an_embedding_that_cannot_be_begun_is_refused_before_any_training(
+    run: tuple[Artefact, TrainingSettings], embedding_settings: EmbeddingSettings, tmp_path: Path
+) -> None:
+    artefact, wanted = run
+    for change, error in (
+        ({"begin_with": tmp_path / "nowhere"}, ArtefactError),
+        ({"begin_with": artefact.path, "dimension": 8}, SettingsError),
+        ({"own_layers": 3}, SettingsError),
+    ):
+        embedding = embedding_settings.model_copy(update=change)
+        with pytest.raises(error):
+            train(wanted.model_copy(update={"embedding": embedding}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_is_told_to_stop_goes_on_with_its_embedding(
