@@ -190,6 +190,12 @@ def _show(summary: GroupingRunSummary, out: Path, console: Console) -> None:
     for sentence in say_faults(summary.rejects, summary.oddities):
         console.print(escape(sentence), soft_wrap=True)
     tied = summary.coordination
+    if tied.repeated_rows:
+        console.print(
+            f"{tied.repeated_rows:,} rows repeat a post (the same id, account, time and group): each post ties its "
+            "account once.",
+            soft_wrap=True,
+        )
     console.print(
         f"{tied.tied:,} of {tied.accounts:,} accounts posted the same text as another; {tied.repeated:,} pairs of them "
         f"repeatedly, in {tied.clusters:,} cluster{'' if tied.clusters == 1 else 's'}.",

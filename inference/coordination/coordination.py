@@ -45,6 +45,7 @@ first copies within the window. The others: see `narratrace.inference.coordinati
 class CoordinationSummary(BaseModel):
     """What was found, in numbers."""
 
+    repeated_rows: int = Field(description="Rows of a post that the archive holds already; they do not count.")
     accounts: int = Field(description="Accounts with a post that counts: without reposts unless these count.")
     tied: int = Field(description="Accounts that posted the same text as another.")
     ties: int = Field(description="Pairs of accounts that posted the same text.")
@@ -69,12 +70,15 @@ class Coordination(NamedTuple):
         Columns of `TIE_SCHEMA`.
     graph
         Accounts and their heaviest ties; without the layer of reposts where that stands apart.
+    repeated_rows
+        Rows of a post that the archive holds already.
     """
 
     groups: pa.Table
     accounts: pa.Table
     ties: pa.Table
     graph: nx.Graph[str]
+    repeated_rows: int
 
     def summary(self, settings: CoordinationSettings) -> CoordinationSummary:
         """Count what was found; `settings` are those it was found with."""
@@ -85,6 +89,7 @@ class Coordination(NamedTuple):
             return int(pc.sum(pc.less_equal(table["q"], settings.max_q)).as_py() or 0)
 
         return CoordinationSummary(
+            repeated_rows=self.repeated_rows,
             accounts=accounts.num_rows,
             tied=int(pc.sum(pc.greater(accounts["partners"], 0)).as_py() or 0),
             ties=ties.num_rows,
@@ -122,7 +127,9 @@ def coordinate(
     placed = posts.select(["row", "id", "account_id", "created_at", "group"])  # filtered without the texts
     repost = pc.fill_null(posts["is_repost"], False)
     chosen = placed if settings.reposts == "include" else placed.filter(pc.invert(repost))
-    copies = read_copies(list_once(chosen))
+    once = list_once(chosen)
+    repeated_rows = chosen.num_rows - once.num_rows
+    copies = read_copies(once)
     ties_nobody = groups.filter(pc.is_valid(groups["innocent"]))["group"].to_numpy()
     if settings.innocent == "include":
         ties_nobody = ties_nobody[:0]
@@ -135,12 +142,15 @@ def coordinate(
     table = _tabulate(ties, copies, "all" if settings.reposts == "include" else "posts")
     graph = build_graph(accounts, table, settings.graph_ties)
     if settings.reposts == "apart":
-        reposted = _without(read_copies(list_once(placed.filter(repost))), ties_nobody)
+        rest = placed.filter(repost)
+        once = list_once(rest)
+        repeated_rows += rest.num_rows - once.num_rows
+        reposted = _without(read_copies(once), ties_nobody)
         shared = reposted.where(reposted.is_shared())
         apart = find_ties(shared.first_of_accounts(), window, settings.neighbours)
         table = pa.concat_tables([table, _tabulate(apart, reposted, "reposts")])
     described = describe_groups(groups, posts, chosen, copies, of_group, ties_nobody, window)
-    return Coordination(described, accounts, table, graph)
+    return Coordination(described, accounts, table, graph, repeated_rows)
 
 
 def _without(copies: Copies, groups: NDArray[np.int64]) -> Copies:

@@ -249,6 +249,7 @@ def test_a_post_that_the_archive_holds_twice_counts_once(
     assert once.groups == twice.groups
     assert once.accounts == twice.accounts
     assert once.ties == twice.ties
+    assert (once.repeated_rows, twice.repeated_rows) == (0, posts.num_rows)
 
 
 def test_posts_are_one_only_if_id_account_time_and_group_are_the_same(
