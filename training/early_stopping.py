@@ -26,11 +26,13 @@ class EarlyStopping(TrainerCallback):
     network
         What is measured and kept: the averaged network, or the one that learns.
     patience
-        Epochs in a row that may pass without a better macro-F1.
+        Epochs in a row that may pass without a better figure.
+    figure
+        Name of the figure.
     """
 
-    def __init__(self, log: EpochLog, network: nn.Module, patience: int) -> None:
-        self._log, self._network, self._patience = log, network, patience
+    def __init__(self, log: EpochLog, network: nn.Module, patience: int, figure: str = MACRO_F1) -> None:
+        self._log, self._network, self._patience, self._figure = log, network, patience, figure
         self._seen = 0
         self._best: dict[str, Tensor] = {}
 
@@ -41,7 +43,7 @@ class EarlyStopping(TrainerCallback):
         lines = self._log.lines
         if len(lines) > self._seen:
             self._seen = len(lines)
-            best = max(range(len(lines)), key=lambda epoch: (lines[epoch][MACRO_F1], -epoch))
+            best = max(range(len(lines)), key=lambda epoch: (lines[epoch][self._figure], -epoch))
             if best == len(lines) - 1:
                 self._best = {name: value.detach().clone() for name, value in self._network.state_dict().items()}
             control.should_training_stop |= len(lines) - 1 - best >= self._patience

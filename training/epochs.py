@@ -17,7 +17,10 @@ from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
 
 MACRO_F1 = "macro_f1"
-"""Name of the figure that early stopping goes by."""
+"""Name of the figure that early stopping goes by, where narratives are learnt."""
+
+STANCE_ACCURACY = "stance_accuracy"
+"""Name of the one that it goes by where stances alone are."""
 
 _EPOCHS = "epochs.json"
 _RECENT = 20
@@ -107,7 +110,7 @@ def watched_figures(logits: Logits, posts: Sequence[LabelledPost], taxonomy: Tax
     right = logits.stances.argmax(axis=1)[stances >= 0] == stances[stances >= 0]
     return {
         MACRO_F1: float(np.mean(scores)) if scores else 0.0,
-        "stance_accuracy": float(right.mean()) if len(right) else 0.0,
+        STANCE_ACCURACY: float(right.mean()) if len(right) else 0.0,
     }
 
 

@@ -52,7 +52,7 @@ from narratrace.model.tokenizer import PostTokenizer
 from narratrace.model.wide import Wide, count_ngrams
 from narratrace.model.windows import merge_windows
 from narratrace.training.calibration import fit_calibration
-from narratrace.training.folds import assign_folds
+from narratrace.training.folds import assign_folds, related_groups
 from narratrace.training.labelled import LabelledPost, label_matrix
 from narratrace.training.wide import tfidf
 
@@ -157,7 +157,7 @@ def extend(
     Raises
     ------
     InputError
-        There are fewer than :data:`FEWEST` positives.
+        There are fewer than :data:`FEWEST` positives, or all are related.
     SettingsError
         The taxonomy has the narrative already, or the definition lacks examples in one of its languages.
     ArtefactError
@@ -229,7 +229,14 @@ def _learn(artefact: Artefact, posts: Sequence[LabelledPost], labels: NDArray[np
     vectors = _vectors(artefact, texts)
     ngrams, buckets = tfidf(count_ngrams(texts), Wide.load(artefact.file(WIDE), len(STANCES)).idf)
     # Out of fold, as a new post would be read: what scores are calibrated on.
-    folds = assign_folds(posts, min(_FOLDS, int(labels.sum())), _SEED)
+    groups = related_groups(posts)
+    unrelated = len(np.unique(groups[labels]))
+    if unrelated < 2:  # a fold without them would have nothing to learn the narrative from
+        raise InputError(
+            "All examples of the new narrative are related (copies, or of one account or group), so that its scores "
+            "cannot be tried on posts it did not learn from: give some of others."
+        )
+    folds = assign_folds(posts, min(_FOLDS, unrelated), _SEED, groups)
     deep, wide = np.zeros((2, len(posts), 1), dtype=np.float32)
     for fold in set(folds.tolist()):
         rows, others = folds == fold, folds != fold

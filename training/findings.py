@@ -18,7 +18,7 @@ from narratrace.training import label_errors
 from narratrace.training.check_report import Example, Finding, Support
 from narratrace.training.labelled import Fault, LabelledPost, field, find_ties, unknown_tag
 from narratrace.training.metrics import SUPPORT
-from narratrace.training.near_duplicates import SIMILAR, Pair
+from narratrace.training.near_duplicates import SIMILAR, Pair, between_splits
 from narratrace.training.promise import fewest_groups
 from narratrace.training.rows import Row
 from narratrace.training.settings import ColumnSettings
@@ -112,8 +112,9 @@ def find_leaks(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
         for tie in own:
             if not tie.startswith("text:"):
                 of_tie.setdefault(tie, {}).setdefault(split, []).append(at)
+    near = between_splits(read.near, read.splits)
     for one, other in combinations(splits, 2):
-        pairs = [pair for pair in read.near if {read.splits[pair.first], read.splits[pair.second]} == {one, other}]
+        pairs = [pair for pair in near if {read.splits[pair.first], read.splits[pair.second]} == {one, other}]
         for kind, those in (
             ("the same text", [pair for pair in pairs if pair.similarity == 1]),
             ("nearly the same text", [pair for pair in pairs if pair.similarity < 1]),
@@ -145,7 +146,8 @@ def find_leaks(read: Posts, splits: Sequence[str]) -> Iterator[Finding]:
 
 def find_duplicates(read: Posts) -> Iterator[Finding]:
     """Find posts that repeat others of their split."""
-    within = [pair for pair in read.near if read.splits[pair.first] == read.splits[pair.second]]
+    near = between_splits(read.near, read.splits)
+    within = [pair for pair in near if read.splits[pair.first] == read.splits[pair.second]]
     same = [pair for pair in within if pair.similarity == 1]
     alike = [pair for pair in within if pair.similarity < 1]
     for kind, those, what in (
@@ -271,7 +273,8 @@ def _name_rare(kind: str, few: Sequence[Support], what: str) -> Iterator[Finding
             f"{one.narrative} ({one.posts}{f' in {one.groups} groups' if one.groups < one.posts else ''})"
             for one in few
         )
-        message = f"Narratives with {what}: {named}. Posts of one group count once."
+        counted = " Posts of one group count once." if kind != "hard to measure" else ""
+        message = f"Narratives with {what}: {named}.{counted}"
         yield Finding(severity="warning", kind=kind, message=message, count=len(few))
 
 

@@ -47,7 +47,7 @@ def hydrate(labels: Path, posts: Iterable[tuple[str, str | None]], out: Path) ->
         Texts and accounts of an archive. Of equal texts the first counts.
     out
         File to make, if any text is found. A row is that of the labels with ``text``, and with ``account_id`` where the
-        archive has one.
+        archive has one and the labels have none.
 
     Raises
     ------
@@ -72,8 +72,9 @@ def hydrate(labels: Path, posts: Iterable[tuple[str, str | None]], out: Path) ->
     for row in rows:
         if row.fields[KEY] in texts:
             text, account = texts[row.fields[KEY]]
-            fields = {"text": text, **({"account_id": account} if account else {}), **row.fields}
-            lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
+            found = {"text": text, **({"account_id": account} if account else {})}
+            given = {name: value for name, value in row.fields.items() if value is not None}
+            lines.append(json.dumps(found | given | {"text": text}, ensure_ascii=False, default=str) + "\n")
     if lines:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text("".join(lines), encoding="utf-8", errors="backslashreplace", newline="\n")

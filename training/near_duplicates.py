@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,45 @@ def find_near_duplicates(texts: Sequence[str], similar: float = SIMILAR, asked: 
         for first, second, similarity in _join(distinct, similar, count):
             pairs.append(Pair(int(rows[first]), int(rows[second]), similarity))
     return sorted(pairs)
+
+
+def between_splits(pairs: Sequence[Pair], splits: Sequence[str]) -> list[Pair]:
+    """Pairs of near-duplicates as each split sees them.
+
+    In what :func:`find_near_duplicates` gives, all equal posts hang on the first, whatever its split. Here the first of
+    each split stands for its split: a post in train, dev and test is a pair of each two of them.
+
+    Parameters
+    ----------
+    pairs
+        What :func:`find_near_duplicates` gave.
+    splits
+        The split of each post.
+
+    Examples
+    --------
+    >>> same = find_near_duplicates(["Stand firm", "Stand firm!", "Stand firm."])
+    >>> between_splits(same, ["train", "dev", "test"])[-1]
+    Pair(first=1, second=2, similarity=1.0)
+    """
+    first_of: dict[int, int] = {}
+    for pair in pairs:
+        if pair.similarity == 1:
+            first_of[pair.second] = first_of.get(pair.first, pair.first)
+    copies: dict[int, dict[str, list[int]]] = {}
+    for row, split in enumerate(splits):
+        copies.setdefault(first_of.get(row, row), {}).setdefault(split, []).append(row)
+    found = []
+    for of_split in copies.values():
+        for rows in of_split.values():
+            found += [Pair(rows[0], row, 1.0) for row in rows[1:]]
+        for one, other in combinations(of_split.values(), 2):
+            found += [Pair(*sorted((one[0], row)), 1.0) for row in other]
+    for pair in pairs:
+        if pair.similarity < 1:
+            one, other = (copies[first_of.get(row, row)].values() for row in (pair.first, pair.second))
+            found += [Pair(*sorted((a[0], b[0])), pair.similarity) for a in one for b in other]
+    return sorted(found)
 
 
 def _join(texts: Sequence[str], similar: float, asked: int) -> Iterator[tuple[int, int, float]]:

@@ -73,9 +73,9 @@ def read_rows(source: str | Path) -> Iterator[Row]:
     found: set[str] = set()
     try:
         for row in reader(path):
-            if split:
+            if split and not row.fault:
                 found.add(str(row.fields.get(SPLIT)))
-            if not split or str(row.fields.get(SPLIT)) == split:
+            if not split or row.fault or str(row.fields.get(SPLIT)) == split:  # a broken row may be of any split
                 yield row
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise InputError(f"Cannot read labelled posts from {name}: {_in_a_line(error)}.") from error

@@ -31,7 +31,8 @@ from narratrace.model.artefact import (
 )
 from narratrace.model.errors import SettingsError
 from narratrace.model.export import export_onnx
-from narratrace.model.network import load_encoder, load_network, save_heads, save_network
+from narratrace.model.language import identify
+from narratrace.model.network import load_encoder, load_network, lower_layers, save_heads, save_network
 from narratrace.model.quantise import quantise_parts, sample_batches
 from narratrace.model.scores import Logits
 from narratrace.model.settings import save_settings
@@ -46,6 +47,7 @@ from narratrace.training.embedding import add_embedder, new_embedder
 from narratrace.training.environment import describe_environment
 from narratrace.training.folds import are_related, related_groups
 from narratrace.training.labelled import LabelledPost
+from narratrace.training.messages import read_messages
 from narratrace.training.metrics import Answers, Truth, measure, measure_languages
 from narratrace.training.rows import fingerprint
 from narratrace.training.run_posts import RunPosts, deal, read_posts
@@ -122,8 +124,12 @@ def train(
     base_folder, base = open_base(settings.base, out)
     soup = settings.soup
     earlier = open_soup(soup.artefact, base_folder, taxonomy.narrative_ids) if soup else None
-    if settings.embedding:  # or a mistake in it would be found after all trainings
+    # Or a mistake in what is used later would be found when all else is done.
+    if settings.optimiser.frozen_layers:
+        lower_layers(load_encoder(base_folder), settings.optimiser.frozen_layers)
+    if settings.embedding:
         new_embedder(load_encoder(base_folder), settings.embedding)
+        read_messages(settings.embedding, settings.data, settings.seed)
     _claim(out, settings, base_folder, taxonomy, folds)
     settings = settings.model_copy(update={"base": base_folder})
     train_all(settings, posts, out, jobs, on_progress)
@@ -155,7 +161,10 @@ def train(
 
     def figures(row: str, of: Sequence[LabelledPost], deep: Logits, wide: Logits, by: Decision) -> dict[str, Any]:
         scores = by.scores(deep, wide)
-        answers, truth = Answers.of(scores, by.thresholds.flag(scores)), Truth.of(of, taxonomy)
+        # As in use: a post in a language that the artefact does not answer for gets no label.
+        answered = np.array([identify(normalise(post.text).text) in settings.data.languages for post in of], dtype=bool)
+        flags = by.thresholds.flag(scores) & answered[:, None]
+        answers, truth = Answers.of(scores, flags), Truth.of(of, taxonomy)
         languages = [post.language for post in of]
         at = answers, truth, related_groups(of)
         return {

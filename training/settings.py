@@ -58,7 +58,7 @@ class DataSettings(Settings):
     dev: dict[str, str] = Field(
         default_factory=dict, description="Named sources of posts that are only measured on, never learnt from."
     )
-    languages: tuple[str, ...] = Field(
+    languages: tuple[Literal["zh-Hans", "zh-Hant", "yue", "en", "mixed", "other", "und"], ...] = Field(
         min_length=1, description="Languages that the artefact answers for; posts in others get no labels."
     )
 

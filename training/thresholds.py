@@ -104,4 +104,5 @@ def best_f1_thresholds(
     right += share * right.sum(axis=1, keepdims=True)
     given += share * given.sum(axis=1, keepdims=True)
     f1 = 2 * right / (given + positives + share * positives.sum()).clip(min=1e-9)
-    return np.asarray(GRID[f1.argmax(axis=0)])
+    # Where nothing right is ever flagged, all thresholds are equally good for F1, and the highest flags least.
+    return np.asarray(np.where(f1.max(axis=0) > 0, GRID[f1.argmax(axis=0)], GRID[-1]))

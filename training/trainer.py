@@ -31,7 +31,7 @@ from narratrace.training.averaging import WeightAverage
 from narratrace.training.batches import EpochSampler, Examples, StatesCollator, TextCollator
 from narratrace.training.checkpoints import Checkpoints, Kept
 from narratrace.training.early_stopping import EarlyStopping
-from narratrace.training.epochs import EpochLog, watched_figures
+from narratrace.training.epochs import MACRO_F1, STANCE_ACCURACY, EpochLog, watched_figures
 from narratrace.training.frozen import LowerStates, restore_layers
 from narratrace.training.labelled import LabelledPost, known_matrix, label_matrix, stance_indices
 from narratrace.training.losses import JointLoss, label_targets
@@ -136,7 +136,8 @@ def fine_tune(
 
     def watch() -> dict[str, float]:
         whole = _whole(learnt, encoder)
-        with torch.autocast(arguments.device.type, torch.bfloat16, enabled=arguments.bf16 or arguments.fp16):
+        half = torch.float16 if arguments.fp16 else torch.bfloat16
+        with torch.autocast(arguments.device.type, half, enabled=arguments.bf16 or arguments.fp16):
             logits = infer(whole.eval(), tokenizer, [normalise(post.text).text for post in watched])
         return watched_figures(logits, watched, taxonomy)
 
@@ -170,7 +171,9 @@ def fine_tune(
         kept.append(average)
     trainer.add_callback(log)
     if settings.early_stopping:
-        stopping = EarlyStopping(log, learnt, settings.early_stopping.patience)
+        stopping = EarlyStopping(
+            log, learnt, settings.early_stopping.patience, MACRO_F1 if settings.loss.narratives else STANCE_ACCURACY
+        )
         trainer.add_callback(stopping)
         kept.append(stopping)
     checkpoints = Checkpoints(folder, settings.checkpoint_minutes, kept, asked_to_stop)
@@ -286,8 +289,8 @@ def _set_dropout(encoder: PreTrainedModel, probability: float) -> None:
 def _arguments(settings: TrainingSettings, folder: Path) -> TrainingArguments:
     gpu = torch.cuda.is_available()
     mixed = settings.optimiser.mixed_precision
-    half = mixed and gpu and not torch.cuda.is_bf16_supported()
-    return TrainingArguments(
+    half = mixed and gpu and not torch.cuda.is_bf16_supported(including_emulation=False)
+    arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.optimiser.epochs,
         per_device_train_batch_size=settings.optimiser.batch_size // settings.optimiser.accumulate,
@@ -309,3 +312,6 @@ def _arguments(settings: TrainingSettings, folder: Path) -> TrainingArguments:
         data_seed=settings.seed,
         dataloader_pin_memory=False,
     )
+    if arguments.device.type == "cuda":
+        arguments._n_gpu = 1  # the Trainer would spread each step over all GPUs, and multiply the batch size
+    return arguments

@@ -138,6 +138,7 @@ def _follow(
     """Wait until all trainings are done or stopped, and pass on how far they are."""
     steps: dict[str, Step] = {}
     running = set(futures)
+    failure: BaseException | None = None
     while running:
         done, running = wait(running, timeout=1)
         while True:
@@ -147,22 +148,23 @@ def _follow(
                 break
             steps[name] = step
         on_progress(steps)
-        if asked_to_stop():
-            stop.set()
-            running = {future for future in running if not future.cancel()}
         for future in done:
             try:
                 future.result()
             except StoppedError:
                 pass
-            except BrokenProcessPool as error:
-                raise NarratraceError(
-                    "A training was ended from outside, perhaps for want of memory: the same command goes on from its "
-                    "last checkpoint, with fewer --jobs if need be."
-                ) from error
-            except BaseException:
-                stop.set()  # or the others would train on, for nobody
-                raise
+            except BaseException as error:
+                failure = failure or error
+        if failure or asked_to_stop():  # or the others would train on, for nobody
+            stop.set()
+            running = {future for future in running if not future.cancel()}
+    if isinstance(failure, BrokenProcessPool):
+        raise NarratraceError(
+            "A training was ended from outside, perhaps for want of memory: the same command goes on from its "
+            "last checkpoint, with fewer --jobs if need be."
+        ) from failure
+    if failure:
+        raise failure
 
 
 def _prepare_states(
@@ -219,6 +221,8 @@ def _train_one(settings: TrainingSettings, out: Path, name: str) -> None:
     """Do one training of the run, and keep what it gave."""
     (out / LOGS).mkdir(exist_ok=True)
     # A process of a run that was killed outright may still be writing its last checkpoint.
+    if _stop.is_set():
+        raise StoppedError(f"Stopped before {name} began.")
     with _busy, FileLock(out / LOGS / f"{name}.lock"):
         if not (out / name).is_dir():  # that process may have finished it
             _train(settings, out, name)

@@ -108,6 +108,21 @@ def test_copies_and_contradictions_are_found(checked: Check) -> None:
     assert not any("line 2; " in one and "line 6" in one for one in where)  # unknown contradicts nothing
 
 
+def test_a_text_in_every_split_leaks_between_each_two_of_them(checked: Check) -> None:
+    edited = post(1) | {"text": text(1) + "好"}
+    report = checked(train=[post(1), post(2)], dev=[post(3), post(1)], test=[edited, post(1), post(1)])
+    same = {found.message.split(":")[0]: found.count for found in report.findings if found.kind == "leak of texts"}
+    assert {about.removeprefix("Pairs of posts with ").removesuffix(" "): count for about, count in same.items()} == {
+        "the same text in train and in dev": 1,
+        "the same text in train and in test": 2,
+        "the same text in dev and in test": 2,
+        "nearly the same text in train and in test": 1,
+        "nearly the same text in dev and in test": 1,
+    }
+    assert finding(report, "duplicates").count == 1
+    assert finding(report, "near-duplicates").count == 1
+
+
 def test_leaks_between_splits_are_errors_but_for_accounts(checked: Check) -> None:
     report = checked(
         train=[post(0, account_id="a"), post(1), post(2, group="g"), post(3)],

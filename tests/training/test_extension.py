@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,12 @@ def test_what_cannot_be_added_is_refused(
         extend(tiny_artefact, known, examples, tmp_path / "out")
     with pytest.raises(InputError, match="at least 5"):
         extend(tiny_artefact, narrative, [], tmp_path / "out")
+    # Of one account, as the definition's own examples are by their texts.
+    positives = [post for post in examples if narrative.id in post.labels]
+    related = [replace(post, ties=("account:one",)) for post in positives]
+    related += [replace(related[0], text=text) for texts in narrative.examples.values() for text in texts]
+    with pytest.raises(InputError, match="are related"):
+        extend(tiny_artefact, narrative, related, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +44,16 @@ def test_labels_get_their_texts_back(labels: Path, tmp_path: Path, taxonomy: Tax
     assert "account:kept" in posts[1].ties
     with pytest.raises(InputError, match="is there already"):
         hydrate(labels, [], out)
+
+
+def test_labels_with_empty_columns_and_dates_get_their_texts_back(tmp_path: Path) -> None:
+    labels, out = tmp_path / "labels.parquet", tmp_path / "out.jsonl"
+    row = {"sha256": hash_text(TEXTS[0]), "text": None, "account_id": None, "when": datetime(2019, 8, 1, tzinfo=UTC)}
+    pq.write_table(pa.Table.from_pylist([row]), labels)
+    assert hydrate(labels, [(TEXTS[0], "someone")], out) == (1, 0)
+    [found] = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert (found["text"], found["account_id"]) == (TEXTS[0], "someone")
+    assert found["when"].startswith("2019-08-01")
 
 
 def test_where_no_post_is_found_nothing_is_written(labels: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from narratrace.model.artefact import Artefact
-from narratrace.model.errors import StoppedError
+from narratrace.model.errors import NarratraceError, StoppedError
 from narratrace.model.settings import save_settings
 from narratrace.training.run import train
 from narratrace.training.settings import TrainingSettings
@@ -39,6 +40,26 @@ def wait_for_checkpoint(out: Path, goes_on: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not checkpoints(out) - before and goes_on() and time.monotonic() < end:
         time.sleep(0.05)
+
+
+def test_a_training_that_is_killed_ends_the_run_at_once(unhurried: TrainingSettings, tmp_path: Path) -> None:
+    long = unhurried.model_copy(update={"optimiser": unhurried.optimiser.model_copy(update={"epochs": 10_000})})
+    out = tmp_path / "run"
+    over = threading.Event()
+
+    def kill_one() -> None:
+        wait_for_checkpoint(out, lambda: not over.is_set())
+        for process in multiprocessing.active_children()[:1]:
+            process.kill()
+
+    threading.Thread(target=kill_one, daemon=True).start()
+    try:
+        with pytest.raises(NarratraceError, match="ended from outside"):
+            train(long, out, jobs=2)
+    finally:
+        over.set()
+    assert not multiprocessing.active_children()
+    assert not list(out.glob("fold-*"))
 
 
 def test_told_to_stop_then_killed_it_goes_on_and_gives_the_same_artefact(

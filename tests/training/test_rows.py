@@ -83,6 +83,13 @@ def test_a_split_of_a_file_is_read_alone(kind: str, tmp_path: Path) -> None:
         list(read_rows(f"{source}#test"))
 
 
+def test_a_broken_row_is_told_whatever_split_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "posts.jsonl"
+    rows = [json.dumps(row) for row in (*POSTS, {"text": "x"})]
+    path.write_text("\n".join([rows[0], "no json", *rows[1:]]), encoding="utf-8")
+    assert [row.where for row in read_rows(f"{path}#dev") if row.fault] == [f"{path}, line 2"]
+
+
 def test_a_file_whose_name_has_the_mark_of_a_split_is_a_file(tmp_path: Path) -> None:
     assert len(list(read_rows(write_jsonl(tmp_path / "posts#train")))) == len(POSTS)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from filelock import FileLock
+from pydantic import ValidationError
 
 from narratrace.model.artefact import (
     CARD,
@@ -28,7 +29,7 @@ from narratrace.model.network import load_network, save_heads
 from narratrace.model.settings import load_settings
 from narratrace.model.taxonomy import Taxonomy
 from narratrace.training.run import train
-from narratrace.training.settings import SoupSettings, TrainingSettings
+from narratrace.training.settings import DataSettings, EmbeddingSettings, SoupSettings, TrainingSettings
 from narratrace.training.trainer import Step
 
 TRAININGS = ("final", "fold-0", "fold-1")
@@ -174,7 +175,21 @@ def test_thresholds_can_be_chosen_anew_without_training(
     assert len({threshold.default for threshold in artefact.manifest.thresholds.values()}) == 1
 
 
-def test_nothing_is_begun_with_what_cannot_be_trained(tiny_settings: TrainingSettings, tmp_path: Path) -> None:
+def test_figures_count_no_label_in_a_language_that_the_artefact_does_not_answer_for(
+    run: Path, tiny_settings: TrainingSettings, tiny_artefact: Artefact
+) -> None:
+    def flagged(artefact: Artefact) -> int:
+        return sum(one.flagged for one in artefact.manifest.metrics["cross_validation"].narratives.values())
+
+    elsewhere = tiny_settings.data.model_copy(update={"languages": ("other",)})
+    artefact, _ = train(tiny_settings.model_copy(update={"data": elsewhere}), run)
+    assert flagged(tiny_artefact) > 0
+    assert flagged(artefact) == 0
+
+
+def test_nothing_is_begun_with_what_cannot_be_trained(
+    tiny_settings: TrainingSettings, embedding_settings: EmbeddingSettings, tmp_path: Path
+) -> None:
     few = tmp_path / "few.jsonl"
     few.write_text(json.dumps({"text": "x", "stance": "N", "labels": []}), encoding="utf-8")
     data = tiny_settings.data.model_copy(update={"train": (few,)})
@@ -182,6 +197,15 @@ def test_nothing_is_begun_with_what_cannot_be_trained(tiny_settings: TrainingSet
         train(tiny_settings.model_copy(update={"data": data}), tmp_path / "run")
     with pytest.raises(InputError, match="base build"):
         train(tiny_settings.model_copy(update={"base": tmp_path}), tmp_path / "run")
+    lost = embedding_settings.model_copy(update={"posts": str(tmp_path / "nowhere.jsonl")})
+    with pytest.raises(InputError, match="nowhere"):
+        train(tiny_settings.model_copy(update={"embedding": lost}), tmp_path / "run")
+    deep = tiny_settings.optimiser.model_copy(update={"frozen_layers": 99})
+    with pytest.raises(SettingsError, match="layers"):
+        train(tiny_settings.model_copy(update={"optimiser": deep}), tmp_path / "run")
+    fields = tiny_settings.data.model_dump() | {"languages": ["english"]}
+    with pytest.raises(ValidationError, match=r"languages\.0"):
+        DataSettings.model_validate(fields)
     assert not (tmp_path / "run").exists()
 
 

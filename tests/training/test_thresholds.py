@@ -46,6 +46,12 @@ def test_smoothing_pulls_rare_narratives_to_the_common_threshold() -> None:
     assert len(set(everywhere.tolist())) == 1
 
 
+def test_where_nothing_right_could_be_flagged_the_threshold_is_the_highest() -> None:
+    scores, labels = draw([5])
+    scores[labels] = 0  # behind the gate
+    assert best_f1_thresholds(scores, labels, every(labels), smoothing=0).tolist() == [GRID[-1]]
+
+
 def test_no_positives_give_a_threshold_all_the_same() -> None:
     scores, labels = draw([0, 0])
     assert np.isin(best_f1_thresholds(scores, labels, every(labels), 20), GRID).all()
