@@ -384,6 +384,25 @@ def test_the_header_says_what_separates_outside_quotes(tmp_path: Path, header: s
     assert post["text"] == "a, b"
 
 
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize(
+    ("column", "lines", "texts"),
+    [
+        ("text", "text\nHello, world\nbye; bye\n", ["Hello, world", "bye; bye"]),
+        ("text (raw, as seen)", "id\ttext (raw, as seen)\n1\tHello, world\n", ["Hello, world"]),
+        ("text", "id;text\n1;Hello, world\n", ["Hello, world"]),
+        ("text\tor title", 'id,"text\tor title"\n1,bye\n', ["bye"]),
+    ],
+)
+def test_a_tab_separates_the_fields_of_tsv(
+    tmp_path: Path, compression: str, column: str, lines: str, texts: list[str]
+) -> None:
+    path = tmp_path / f"a.TSV{compression}"
+    path.write_bytes(COMPRESSIONS[compression](lines.encode()))
+    posts, rejects = read(path, mapping={"text": column})
+    assert ([post["text"] for post in posts], rejects) == (texts, [])
+
+
 def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:
     pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="several columns named 'text'"):
@@ -484,6 +503,20 @@ def test_a_cut_file_ends_with_one_sentence_after_its_rows(tmp_path: Path, form: 
 def test_a_file_that_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"this is neither compressed nor Parquet")
     assert damaged(tmp_path / name) == []
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.csv.zst", "a.parquet.zst"])
+def test_a_window_too_long_to_unpack_is_no_damage(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    content = b'{"text": "a"}\n'
+    for log in (27, 31):  # the window's size is 2**log
+        block = (1 | len(content) << 3).to_bytes(3, "little") + content  # the last, and not compressed
+        path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes([0, log - 10 << 3]) + block)
+        if name == "a.jsonl.zst" and log == 27:
+            assert [post["text"] for post in read(path)[0]] == ["a"]
+    with pytest.raises(InputError, match=rf"first: zstd -d --long=31 .*{name}$") as error:
+        Archive.open([path])
+    assert "damaged" not in str(error.value)
 
 
 def test_damage_inside_parquet(tmp_path: Path) -> None:
