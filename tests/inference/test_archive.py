@@ -293,6 +293,38 @@ def test_hostile_parquet(tmp_path: Path) -> None:
     assert nested["account_id"] == "5"
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_field_deep_inside_others_can_be_named(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"posts.{form}"
+    records: list[Any] = [
+        {"data": {"text": {"body": "a", "by": {"id": 7}}, "id.raw": "x"}},
+        {"data": {"text": {"body": "b", "by": None}, "id.raw": "y"}},
+        {"data": None},
+    ]
+    path.write_bytes(FORMATS[form](records))
+    mapping = {"text": "data.text.body", "account_id": "data.text.by.id", "id": "data.id.raw"}
+    posts, rejects = read(path, mapping=mapping)
+    assert [(post["id"], post["account_id"], post["text"]) for post in posts] == [("x", "7", "a"), ("y", None, "b")]
+    assert reasons(rejects) == [(3, "no text")]
+    with pytest.raises(InputError, match=r"data\.text\.by\.id"):  # what can be named is listed
+        Archive.open([path])
+    with pytest.raises(InputError, match=r"no column 'data\.text\.body\.id'"):
+        Archive.open([path], {"text": "data.text.body.id"})
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_fields_without_end_are_listed_to_a_bounded_depth(tmp_path: Path, form: str) -> None:
+    nested: Any = "a"
+    for _ in range(50):
+        nested = {"in": nested}
+    path = tmp_path / f"posts.{form}"
+    path.write_bytes(FORMATS[form]([{"text": "b", "x": nested}]))
+    assert [post["text"] for post in read(path)[0]] == ["b"]
+    with pytest.raises(InputError) as error:
+        Archive.open([path], {"text": "body"})
+    assert str(error.value).count("in.") < 50
+
+
 def spoilt(column: pa.Array) -> pa.Array:
     """Put bytes that are no UTF-8 where a string holds question marks."""
     bad = [buffer and buffer.to_pybytes().replace(b"???", b"\xff\xfe\xff") for buffer in column.buffers()]
