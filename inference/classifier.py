@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -197,9 +197,7 @@ class Classifier:
             :class:`Prediction` say what they mean.
         """
         posts = list(columns["text"])
-        for row, post in enumerate(posts):
-            if not isinstance(post, str):
-                raise TypeError(f"Post {row} is of type {type(post).__name__}; a post is a string.")
+        _check_posts(posts)
         # Archives repeat themselves: a text that is there many times is scored once.
         places: dict[str, int] = {}
         rows = np.array([places.setdefault(post, len(places)) for post in posts], dtype=np.int64)
@@ -218,7 +216,15 @@ class Classifier:
         -------
         array
             Vectors of unit length, shape (posts, the manifest's ``dimension``); the dot product of two is their cosine.
+
+        Raises
+        ------
+        TypeError
+            A post is not a string, or one text is given in place of a sequence.
         """
+        if isinstance(posts, str):  # a sequence of strings, too, each of one character
+            raise TypeError("embed takes a sequence of posts: put one text into a list.")
+        _check_posts(posts)
         tokenised = self._tokenizer(posts)
         parts, places = self._run(self._backend.embed, tokenised.ids)
         return merge_embeddings(np.concatenate(parts)[places], tokenised.windows)
@@ -255,6 +261,12 @@ class Classifier:
         # One row gives the widths where there is none; its answer is not kept.
         parts = parts or [run(*pad([[0, 0]], self._tokenizer.pad_id))]
         return parts, np.argsort(np.array(rows, dtype=np.int64))
+
+
+def _check_posts(posts: Iterable[object]) -> None:
+    for row, post in enumerate(posts):
+        if not isinstance(post, str):
+            raise TypeError(f"Post {row} is of type {type(post).__name__}; a post is a string.")
 
 
 def _objects(lists: list[list[str]]) -> NDArray[np.object_]:

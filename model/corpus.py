@@ -58,7 +58,7 @@ class Corpus:
         Raises
         ------
         InputError
-            If the file is missing, damaged, of another format, or lacks the column.
+            If the file is missing, unreadable, damaged, of another format, or lacks the column.
         """
         if not self.path.is_file():
             raise InputError(f"There is no corpus file {self.path}.")
@@ -70,6 +70,8 @@ class Corpus:
             yield from (text for text in reader(self.path, self.column) if text)
         except UnicodeDecodeError as error:
             raise InputError(f"{self.path} is not UTF-8 text: {error.reason} at byte {error.start}.") from error
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read: {error.strerror or error}.") from error
 
 
 def read_texts(corpora: Iterable[Corpus], track: Callable[..., Iterable[Any]] | None = None) -> list[str]:
@@ -110,12 +112,12 @@ def is_held_out(text: str) -> bool:
 def _read_lines(path: Path, column: str) -> Iterator[str]:
     if column != "text":
         raise InputError(f"{path} is plain text, which has no column {column}.")
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         yield from (line.strip() for line in file)
 
 
 def _read_jsonl(path: Path, column: str) -> Iterator[str]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

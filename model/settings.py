@@ -36,7 +36,7 @@ def load_settings(schema: type[S], path: Path, overrides: Sequence[str] = ()) ->
     ------
     SettingsError
         The file cannot be read, is no YAML mapping, an override is malformed, or a field does not fit; the message
-        names the file and the first field at fault.
+        names the file, or the override where the file alone is fine, and the first field at fault.
     """
     try:
         fields = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
@@ -46,9 +46,22 @@ def load_settings(schema: type[S], path: Path, overrides: Sequence[str] = ()) ->
         raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(fields, dict):
         raise SettingsError(f"{path} must hold settings as 'name: value' lines.")
+    where = str(path)
+    if overrides:
+        try:
+            schema.model_validate(fields)
+        except ValidationError:
+            # An override may fill what the file leaves out, so a fault that is left may be of either.
+            where = f"{path} with {_as_given(overrides)}"
+        else:
+            where = _as_given(overrides)
     for override in overrides:
         apply_override(fields, override)
-    return check_settings(schema, fields, str(path))
+    return check_settings(schema, fields, where)
+
+
+def _as_given(overrides: Sequence[str]) -> str:
+    return " ".join(f"--set {override}" for override in overrides)
 
 
 def check_settings(schema: type[S], fields: Any, where: str) -> S:

@@ -37,14 +37,18 @@ def info(
     from rich.markup import escape
     from rich.table import Table
 
+    def safe(text: str) -> str:
+        """Show what stands in the artefact as it is, though it may come from anyone."""
+        return escape(printable(text))
+
     console = Console(highlight=False)
     console.print(
-        f"[bold]{escape(manifest.id)}[/bold], made {manifest.created:%Y-%m-%d} by narratrace {manifest.narratrace}"
+        f"[bold]{safe(manifest.id)}[/bold], made {manifest.created:%Y-%m-%d} by narratrace {safe(manifest.narratrace)}"
     )
     base = f"{manifest.base.name} ({manifest.base.licence or 'licence not known'})"
-    console.print(f"base: {escape(printable(base))}, {manifest.base.vocabulary:,} pieces", soft_wrap=True)
+    console.print(f"base: {safe(base)}, {manifest.base.vocabulary:,} pieces", soft_wrap=True)
     console.print(
-        f"taxonomy: {escape(printable(manifest.taxonomy))}; languages: {', '.join(manifest.languages)}", soft_wrap=True
+        f"taxonomy: {safe(manifest.taxonomy)}; languages: {safe(', '.join(manifest.languages))}", soft_wrap=True
     )
     console.print(
         f"backends: {', '.join(opened.backends)}; reads {manifest.max_tokens} tokens at once, longer posts in windows",
@@ -55,7 +59,7 @@ def info(
     figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     figures.add_column("")
     for name in sets:
-        figures.add_column(name.replace("_", " "), justify="right")
+        figures.add_column(safe(name.replace("_", " ")), justify="right")
     for row, key in (("posts", "posts"), ("macro F1", "macro_f1"), ("stance accuracy", "stance_accuracy")):
         figures.add_row(row, *(_shown(manifest.metrics[name][key]) for name in sets))
     for stance, who in (("R", "reports"), ("C", "counters"), ("N", "none of these themes")):
@@ -67,19 +71,19 @@ def info(
     narratives.add_column("narrative")
     narratives.add_column("threshold", justify="right")
     for name in sets:
-        narratives.add_column(f"F1 {name.replace('_', ' ')}", justify="right")
+        narratives.add_column(f"F1 {safe(name.replace('_', ' '))}", justify="right")
     for narrative in manifest.narratives:
         threshold = manifest.thresholds[narrative].default
         # A narrative that was added later was in none of the sets.
         each = (manifest.metrics[name]["narratives"].get(narrative) for name in sets)
         narratives.add_row(
-            narrative,
+            safe(narrative),
             "review" if threshold is None else f"{threshold:.2f}",
             *(f"{_shown(one['f1'])} ({one['support']})" if one else "-" for one in each),
         )
     console.print()
     console.print(narratives)
-    console.print(f"\nThe whole card: {escape(printable(opened.path / CARD))}", soft_wrap=True)
+    console.print(f"\nThe whole card: {safe(str(opened.path / CARD))}", soft_wrap=True)
 
 
 def _shown(figure: float | None) -> str:

@@ -67,6 +67,7 @@ def predict(
         raise SettingsError("--jsonl reads posts from stdin: leave the texts out, or leave --jsonl out.")
 
     from narratrace.inference.archives.fields import clean
+    from narratrace.inference.archives.writers import json_line
     from narratrace.inference.classifier import Classifier
 
     classifier = Classifier.load(artefact, backend=backend, thresholds=thresholds)
@@ -86,7 +87,7 @@ def predict(
         predictions = iter(classifier.predict([post["text"] for post in posts if "error" not in post]))
         for post in posts:
             if "error" in post:
-                typer.echo(json.dumps(post, ensure_ascii=False))
+                typer.echo(json_line(post), nl=False)
             else:
                 show(post, next(predictions))
 
@@ -127,7 +128,9 @@ def _record(line: str) -> dict[str, Any]:
 
 
 def _print_json(post: dict[str, Any], prediction: Prediction) -> None:
-    typer.echo(json.dumps(post | dataclasses.asdict(prediction), ensure_ascii=False))
+    from narratrace.inference.archives.writers import json_line
+
+    typer.echo(json_line(post | dataclasses.asdict(prediction)), nl=False)
 
 
 def _render(post: str, prediction: Prediction, classifier: Classifier) -> RenderableType:
@@ -156,7 +159,7 @@ def _render(post: str, prediction: Prediction, classifier: Classifier) -> Render
             verdict, style = "named, not advanced", "dim"  # the stance speaks against it
         else:
             verdict, style = "no threshold" if threshold is None else "below threshold", "dim"
-        title = classifier.artefact.taxonomy[name].title
+        title = Text(printable(classifier.artefact.taxonomy[name].title))
         table.add_row(verdict, title, f"{prediction.scores[name]:.2f}", bound, style=style)
     stance = f"{STANCE_NAMES[prediction.stance]} ({prediction.stances[prediction.stance]:.2f})"
     notes = [f"read in {prediction.windows} windows"] if prediction.windows > 1 else []

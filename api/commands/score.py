@@ -176,7 +176,7 @@ def _show_summary(summary: Summary, out: Path, settings: ScoringSettings, consol
         console.print(shown)
     shown = table("Narrative", "flagged", "share", "to review")
     for name, found in sorted(summary.narratives.items(), key=lambda item: -item[1].flagged):
-        shown.add_row(name, *count(found.flagged), f"{found.abstained:,}")
+        shown.add_row(escape(printable(name)), *count(found.flagged), f"{found.abstained:,}")
     shown.add_row("any narrative", *count(summary.flagged), f"{summary.abstained:,}", style="bold")
     console.print()
     console.print(shown)

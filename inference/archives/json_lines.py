@@ -8,7 +8,7 @@ from itertools import islice
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, Row, shorten
+from narratrace.inference.archives.rows import MAX_DEPTH, MAX_ROW_BYTES, BadRow, Row, shorten
 from narratrace.inference.archives.streams import ByteStream, check_encoding
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
@@ -27,7 +27,7 @@ class JsonLinesReader:
     """The objects of a JSON Lines file.
 
     The columns are the keys of the first objects (at most 1,000 lines or 1 MiB); a key inside an object is
-    written with a dot (``user.id_str``).
+    written with a dot (``user.id_str``, ``data.text.body``), down to `MAX_DEPTH` levels.
 
     Raises
     ------
@@ -52,7 +52,6 @@ class JsonLinesReader:
 
     def rows(self, wanted: Sequence[str | None]) -> Iterator[Row | BadRow]:
         """Yield every object; blank lines are no rows."""
-        paths = [None if name is None else (name, name.split(".")) for name in wanted]
         for line in self._stream.lines():
             if not line.text.strip():
                 continue
@@ -60,9 +59,8 @@ class JsonLinesReader:
             if isinstance(record, BadRow):
                 yield record
             else:
-                yield Row(
-                    line.number, tuple(None if path is None else _find(record, *path) for path in paths), line.repaired
-                )
+                values = tuple(None if name is None else _find(record, name) for name in wanted)
+                yield Row(line.number, values, line.repaired)
 
     def _peek(self) -> tuple[str, ...]:
         stream = ByteStream(self._path)
@@ -109,19 +107,18 @@ def _bad(line: Line, reason: str, detail: str) -> BadRow:
     return BadRow(line.number, reason, detail, shorten(line.text.strip()))
 
 
-def _columns(record: dict[str, Any]) -> Iterator[str]:
+def _columns(record: dict[str, Any], depth: int = MAX_DEPTH) -> Iterator[str]:
     for key, value in record.items():
         yield key
-        if isinstance(value, dict):
-            yield from (f"{key}.{inner}" for inner in value)
+        if isinstance(value, dict) and depth > 1:
+            yield from (f"{key}.{inner}" for inner in _columns(value, depth - 1))
 
 
-def _find(record: dict[str, Any], name: str, path: list[str]) -> object:
-    if name in record:
-        return record[name]
+def _find(record: dict[str, Any], name: str) -> object:
     value: object = record
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
+    while isinstance(value, dict):
+        if name in value:  # a key may have dots of its own
+            return value[name]
+        key, dot, name = name.partition(".")
+        value = value.get(key) if dot else None
+    return None

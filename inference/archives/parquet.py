@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from narratrace.inference.archives.fields import from_epoch
-from narratrace.inference.archives.rows import Row
+from narratrace.inference.archives.rows import MAX_DEPTH, Row
 from narratrace.inference.archives.streams import CODECS, ByteStream, reading
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
@@ -30,8 +30,9 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 class ParquetReader:
     """The rows of a Parquet file.
 
-    A field inside a struct is written with a dot (``user.id``). A Parquet file that was compressed once more
-    as a whole is first unpacked to a temporary file: its index stands at its end.
+    A field inside a struct is written with a dot (``user.id``, ``data.text.body``), down to `MAX_DEPTH` levels. A
+    Parquet file that was compressed once more as a whole is first unpacked to a temporary file: its index stands at
+    its end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,11 +45,9 @@ class ParquetReader:
             file = self._unpacked or pa.OSFile(os.fsencode(path))
             self._file = pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
             schema = self._file.schema_arrow
-        self.columns: tuple[str, ...] = tuple(
-            name
-            for field in schema
-            for name in (field.name, *(f"{field.name}.{inner.name}" for inner in _inner_fields(field.type)))
-        )
+        paths = [path for field in schema for path in _paths(field)]
+        self.columns: tuple[str, ...] = tuple(map(".".join, paths))
+        self._paths = dict(zip(self.columns, paths, strict=True))
         double = next((name for name, times in Counter(self.columns).items() if times > 1), None)
         if double is not None:
             self.close()
@@ -70,10 +69,9 @@ class ParquetReader:
 
     def rows(self, wanted: Sequence[str | None]) -> Iterator[Row]:
         """Yield every row."""
-        names = self._file.schema_arrow.names
-        tops = {name: name if name in names else name.split(".")[0] for name in wanted if name is not None}
+        tops = sorted({self._paths[name][0] for name in wanted if name is not None})
         with reading(self._path):
-            batches = self._file.iter_batches(batch_size=BATCH_ROWS, columns=sorted(set(tops.values())))
+            batches = self._file.iter_batches(batch_size=BATCH_ROWS, columns=tops)
         while True:
             with reading(self._path):
                 batch = next(batches, None)
@@ -84,9 +82,10 @@ class ParquetReader:
                 if name is None:
                     columns.append([None] * batch.num_rows)
                     continue
-                column = batch.column(tops[name])
-                if name != tops[name]:
-                    column = column.field(name.split(".", 1)[1])
+                top, *inner = self._paths[name]
+                column = batch.column(top)
+                for field in inner:
+                    column = column.field(field)
                 columns.append(_to_python(column))
             for values in zip(*columns, strict=True):
                 self._rows_read += 1
@@ -107,8 +106,12 @@ def _unpack(path: Path) -> IO[bytes]:
     return unpacked
 
 
-def _inner_fields(kind: pa.DataType) -> list[pa.Field]:
-    return [kind.field(place) for place in range(kind.num_fields)] if pa.types.is_struct(kind) else []
+def _paths(field: pa.Field, depth: int = MAX_DEPTH) -> Iterator[tuple[str, ...]]:
+    """Yield the names that lead to a field, and to each of the fields inside it."""
+    yield (field.name,)
+    if pa.types.is_struct(field.type) and depth > 1:
+        for place in range(field.type.num_fields):
+            yield from ((field.name, *inner) for inner in _paths(field.type.field(place), depth - 1))
 
 
 class ArrowValue:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 MAX_ROW_BYTES = 16 * 2**20
 """A longer row is rejected: no post is that long, so a quote or a line end is missing."""
 
+MAX_DEPTH = 8
+"""Levels of objects inside objects, or of structs, whose fields are columns of their own."""
+
 MAX_EXCERPT = 200
 """Characters of a bad row that the rejects file quotes."""
 

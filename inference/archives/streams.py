@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 """Compression by file suffix."""
 
+_LONG_WINDOW = "requires too much memory for decoding"
+"""What Zstandard says of a window of more than 128 MiB, as ``zstd --ultra --long=31`` takes for very large files."""
+
 _NOT_ASCII = re.compile("[^\0-\x7f]")
 
 
@@ -35,6 +38,11 @@ def reading(path: Path) -> Iterator[None]:
     except PermissionError:
         raise InputError(f"{printable(path)} may not be read: permission denied.") from None
     except (OSError, EOFError, pa.ArrowException) as error:
+        if _LONG_WINDOW in str(error):
+            raise InputError(
+                f"{printable(path)} was compressed with a window that is longer than can be read here; unpack it "
+                f"first: zstd -d --long=31 {quote(printable(path))}"
+            ) from error
         reason = printable(str(error).splitlines()[0]).rstrip(".") if str(error) else type(error).__name__
         raise InputError(f"{printable(path)} is damaged, cut off or not what its name says ({reason}).") from error
 

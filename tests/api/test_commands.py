@@ -88,7 +88,7 @@ def test_predict_as_json_says_what_the_library_says(predict: Command, tiny_class
 def test_predict_reads_one_post_a_line_from_stdin(predict: Command) -> None:
     ended = predict("--json", stdin="支持警察\r\n\n  \nsecond\u2028post\n最後".encode())
     assert ended.code == 0
-    assert [json.loads(line)["text"] for line in ended.out.split("\n")[:-1]] == ["支持警察", "second\u2028post", "最後"]
+    assert [json.loads(line)["text"] for line in ended.out.splitlines()] == ["支持警察", "second\u2028post", "最後"]
 
 
 def test_predict_of_nothing_says_nothing(predict: Command) -> None:
@@ -162,6 +162,15 @@ def test_predict_answers_a_record_that_is_no_post_and_goes_on(predict: Command) 
     assert (last["id"], last["text"]) == (6, "\N{REPLACEMENT CHARACTER}")
 
 
+def test_predict_answers_on_one_line_whatever_is_in_a_post(predict: Command) -> None:
+    # Many programs split lines at these, though JSON leaves them as they are.
+    ends = "a\x85b\u2028c\u2029d"
+    lines = [json.dumps(record) for record in ({"id": ends, "text": ends}, {"id": ends})]
+    text, error = [json.loads(line) for line in predict("--jsonl", stdin="\n".join(lines).encode()).out.splitlines()]
+    assert (text["text"], text["id"], error["id"]) == (ends, ends, ends)
+    assert [json.loads(line)["text"] for line in predict("--json", ends).out.splitlines()] == [ends]
+
+
 def test_predict_takes_records_from_stdin_alone(predict: Command) -> None:
     ended = predict("--jsonl", "a post")
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
@@ -196,6 +205,48 @@ def test_names_of_folders_are_shown_and_not_obeyed(
     for ended, written in ((trained, trained.err), (shown, shown.out)):
         assert ended.code == 0, ended.err
         assert "run [/bold] \\x1b[2J" in written
+
+
+def rewritten(artefact: Artefact, copy: Path, title: str, narrative: str | None = None) -> Path:
+    """Copy an artefact with another title for every narrative, and another name for the last in the manifest."""
+    from narratrace.model.artefact import TAXONOMY, save_artefact
+
+    last = artefact.manifest.narratives[-1]
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(artefact.path, folder, dirs_exist_ok=True)
+        (folder / MANIFEST).unlink()
+        narratives = tuple(one.model_copy(update={"title": title}) for one in artefact.taxonomy.narratives)
+        artefact.taxonomy.model_copy(update={"narratives": narratives}).dump(folder / TAXONOMY)
+
+    content = artefact.manifest.model_dump_json(exclude={"format", "id", "created", "files"})
+    fields = json.loads(content.replace(f'"{last}"', json.dumps(narrative or last)).replace('"yue"', '"[/yue]"'))
+    fields["metrics"] = {f"set {title}": figures for figures in fields["metrics"].values()}
+    fields["narratrace"] = title
+    return save_artefact(copy, fill, **fields).path
+
+
+def test_what_an_artefact_says_is_shown_and_not_obeyed(
+    narratrace: Command, tiny_artefact: Artefact, labelled: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """An artefact may come from anyone, too."""
+    title, narrative = "[/bold] \x1b[2J", "[/red] \x1b[3J"
+    known = next(str(post["text"]) for post in labelled if post["stance"] == "A")
+    titled = rewritten(tiny_artefact, tmp_path / "titled", title)
+    renamed = rewritten(tiny_artefact, tmp_path / "renamed", title, narrative)
+    (tmp_path / "posts.jsonl").write_text(json.dumps({"text": known}), encoding="utf-8")
+    words = ("score", tmp_path / "posts.jsonl", "-o", tmp_path / "out", "--artefact", renamed)
+    for ended, shown in (
+        (narratrace("predict", known, "--artefact", titled), ["[/bold] \\x1b[2J"]),
+        (
+            narratrace("info", renamed),
+            ["by narratrace [/bold] \\x1b[2J", "F1 set [/bold] \\x1b[2J", "[/red] \\x1b[3J", "[/yue]"],
+        ),
+        (narratrace(*words), ["[/red] \\x1b[3J"]),
+    ):
+        assert ended.code == 0, ended.err
+        assert [text for text in shown if text not in ended.out] == []
+        assert "\x1b" not in ended.out
 
 
 def test_backend_check_compares_the_backends(

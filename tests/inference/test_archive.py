@@ -293,6 +293,38 @@ def test_hostile_parquet(tmp_path: Path) -> None:
     assert nested["account_id"] == "5"
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_field_deep_inside_others_can_be_named(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"posts.{form}"
+    records: list[Any] = [
+        {"data": {"text": {"body": "a", "by": {"id": 7}}, "id.raw": "x"}},
+        {"data": {"text": {"body": "b", "by": None}, "id.raw": "y"}},
+        {"data": None},
+    ]
+    path.write_bytes(FORMATS[form](records))
+    mapping = {"text": "data.text.body", "account_id": "data.text.by.id", "id": "data.id.raw"}
+    posts, rejects = read(path, mapping=mapping)
+    assert [(post["id"], post["account_id"], post["text"]) for post in posts] == [("x", "7", "a"), ("y", None, "b")]
+    assert reasons(rejects) == [(3, "no text")]
+    with pytest.raises(InputError, match=r"data\.text\.by\.id"):  # what can be named is listed
+        Archive.open([path])
+    with pytest.raises(InputError, match=r"no column 'data\.text\.body\.id'"):
+        Archive.open([path], {"text": "data.text.body.id"})
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_fields_without_end_are_listed_to_a_bounded_depth(tmp_path: Path, form: str) -> None:
+    nested: Any = "a"
+    for _ in range(50):
+        nested = {"in": nested}
+    path = tmp_path / f"posts.{form}"
+    path.write_bytes(FORMATS[form]([{"text": "b", "x": nested}]))
+    assert [post["text"] for post in read(path)[0]] == ["b"]
+    with pytest.raises(InputError) as error:
+        Archive.open([path], {"text": "body"})
+    assert str(error.value).count("in.") < 50
+
+
 def spoilt(column: pa.Array) -> pa.Array:
     """Put bytes that are no UTF-8 where a string holds question marks."""
     bad = [buffer and buffer.to_pybytes().replace(b"???", b"\xff\xfe\xff") for buffer in column.buffers()]
@@ -382,6 +414,25 @@ def test_the_header_says_what_separates_outside_quotes(tmp_path: Path, header: s
     (tmp_path / "a.csv").write_text(f"{header}\n{row}\n", newline="")
     (post,), _ = read(tmp_path / "a.csv")
     assert post["text"] == "a, b"
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize(
+    ("column", "lines", "texts"),
+    [
+        ("text", "text\nHello, world\nbye; bye\n", ["Hello, world", "bye; bye"]),
+        ("text (raw, as seen)", "id\ttext (raw, as seen)\n1\tHello, world\n", ["Hello, world"]),
+        ("text", "id;text\n1;Hello, world\n", ["Hello, world"]),
+        ("text\tor title", 'id,"text\tor title"\n1,bye\n', ["bye"]),
+    ],
+)
+def test_a_tab_separates_the_fields_of_tsv(
+    tmp_path: Path, compression: str, column: str, lines: str, texts: list[str]
+) -> None:
+    path = tmp_path / f"a.TSV{compression}"
+    path.write_bytes(COMPRESSIONS[compression](lines.encode()))
+    posts, rejects = read(path, mapping={"text": column})
+    assert ([post["text"] for post in posts], rejects) == (texts, [])
 
 
 def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:
@@ -484,6 +535,20 @@ def test_a_cut_file_ends_with_one_sentence_after_its_rows(tmp_path: Path, form: 
 def test_a_file_that_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"this is neither compressed nor Parquet")
     assert damaged(tmp_path / name) == []
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.csv.zst", "a.parquet.zst"])
+def test_a_window_too_long_to_unpack_is_no_damage(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    content = b'{"text": "a"}\n'
+    for log in (27, 31):  # the window's size is 2**log
+        block = (1 | len(content) << 3).to_bytes(3, "little") + content  # the last, and not compressed
+        path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes([0, log - 10 << 3]) + block)
+        if name == "a.jsonl.zst" and log == 27:
+            assert [post["text"] for post in read(path)[0]] == ["a"]
+    with pytest.raises(InputError, match=rf"first: zstd -d --long=31 .*{name}$") as error:
+        Archive.open([path])
+    assert "damaged" not in str(error.value)
 
 
 def test_damage_inside_parquet(tmp_path: Path) -> None:

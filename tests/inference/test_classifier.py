@@ -119,6 +119,13 @@ def test_threads_share_a_classifier(
 def test_what_is_no_string_is_named_by_its_row(tiny_classifier: Classifier, wrong: object) -> None:
     with pytest.raises(TypeError, match=f"Post 1 is of type {type(wrong).__name__}"):
         tiny_classifier.predict(["fine", wrong, "fine"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=f"Post 1 is of type {type(wrong).__name__}"):
+        tiny_classifier.embed(["fine", wrong, "fine"])  # type: ignore[list-item]
+
+
+def test_one_text_is_not_embedded_character_by_character(tiny_classifier: Classifier) -> None:
+    with pytest.raises(TypeError, match="put one text into a list"):
+        tiny_classifier.embed("one text")
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())

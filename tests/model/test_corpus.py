@@ -34,6 +34,26 @@ def test_every_format_gives_the_same_texts(corpus_file: Path) -> None:
     assert list(Corpus(corpus_file).texts()) == [*TEXTS, TEXTS[0]]
 
 
+@pytest.mark.parametrize(("name", "line"), [("a.txt", "警察加油"), ("a.jsonl", '{"text": "警察加油"}')])
+def test_a_byte_order_mark_belongs_to_no_text(tmp_path: Path, name: str, line: str) -> None:
+    (tmp_path / name).write_text(f"{line}\n", encoding="utf-8-sig")
+    assert list(Corpus(tmp_path / name).texts()) == ["警察加油"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet"])
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).touch()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # The modes of a file do not stop a test that runs as root.
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(InputError, match=rf"{name} cannot be read: Permission denied"):
+        list(Corpus(tmp_path / name).texts())
+
+
 def test_texts_are_normalised_and_distinct(tmp_path: Path) -> None:
     path = tmp_path / "posts.txt"
     path.write_text("警察加油 https://t.co/AbCdEf1234\n警察加油\nhttps://t.co/AbCdEf1234\n", encoding="utf-8")

@@ -85,6 +85,16 @@ def test_a_malformed_override_is_refused(file: Path, override: str) -> None:
     assert override.partition("=")[0].split(".")[0] in str(error.value)
 
 
+def test_a_wrong_override_is_not_blamed_on_a_file_that_is_fine(file: Path) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(Outer, file, ["inner.epochs=0"])
+    assert str(error.value) == "--set inner.epochs=0: inner.epochs: Input should be greater than 0."
+    file.write_text("inner: {epochs: 3, epoch: 4}", encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        load_settings(Outer, file, ["name=x"])
+    assert str(error.value).startswith(f"{file} with --set name=x: inner.epoch: ")
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
