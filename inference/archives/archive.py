@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from narratrace.inference.archives import fields
 from narratrace.inference.archives.mapping import ColumnMapping, choose_mapping
-from narratrace.inference.archives.rows import BadRow, Row, shorten
+from narratrace.inference.archives.rows import BadRow, PlainValue, Row, shorten
 from narratrace.inference.archives.sources import Source, find_sources
 from narratrace.inference.posts import POST_COLUMNS, Post, PostColumn, posts_to_batch
 from narratrace.model.errors import InputError
@@ -242,12 +242,15 @@ class _Batch:
         """Add a readable row as a post; return reason and detail if it is none."""
         raw_id, raw_account, raw_text, raw_time, raw_flag, raw_language, raw_labels = row.values
         text = fields.to_text(raw_text)
-        if raw_text is None:
+        if raw_text is None or isinstance(raw_text, PlainValue):
             return "no text", ""
         if text is None:
             return "text is not a string", f"it is a {type(raw_text).__name__}"
         if not text.strip():
             return "empty text", ""
+        if isinstance(raw_account, PlainValue):
+            # Some posts may name their account where others hold an object with its id.
+            raw_account = raw_account.value
         identifier = fields.to_id(raw_id)
         account = fields.to_id(raw_account)
         created_at = fields.to_time(raw_time)
@@ -255,7 +258,9 @@ class _Batch:
             self._oddities["id missing"] += 1
         elif fields.is_rounded(identifier):
             self._oddities["id rounded"] += 1
-        if account is not None and fields.is_rounded(account):
+        if account is None and raw_account and raw_account == raw_account:  # NaN, which says "none", is not itself
+            self._oddities["account_id unreadable"] += 1
+        elif account is not None and fields.is_rounded(account):
             self._oddities["account_id rounded"] += 1
         if created_at is None and raw_time not in (None, ""):
             self._oddities["created_at unreadable"] += 1

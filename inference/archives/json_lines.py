@@ -8,7 +8,7 @@ from itertools import islice
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, Row, shorten
+from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, PlainValue, Row, shorten
 from narratrace.inference.archives.streams import ByteStream, check_encoding
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
@@ -120,8 +120,10 @@ def _find(record: dict[str, Any], name: str, path: list[str]) -> object:
     if name in record:
         return record[name]
     value: object = record
-    for key in path:
+    for key in path[:-1]:
         if not isinstance(value, dict):
             return None
         value = value.get(key)
-    return value
+    if isinstance(value, dict):
+        return value.get(path[-1])
+    return PlainValue(value) if value else None
