@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from narratrace.inference.archives import fields
+from narratrace.inference.archives.cells import restore
+from narratrace.inference.archives.delimited import DelimitedReader
 from narratrace.inference.archives.mapping import ColumnMapping, choose_mapping
 from narratrace.inference.archives.rows import BadRow, PlainValue, Row, shorten
 from narratrace.inference.archives.sources import Source, find_sources
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 SCORED = frozenset({"labels", "stance"})
 """Columns by which a file that `narratrace score` wrote is recognised."""
+_NEUTRALISED = SCORED | {"artefact"}
+"""Columns of a CSV that `narratrace score` wrote: labelled posts may have labels and a stance, too."""
 NARRATIVES: pa.DataType = pa.list_(pa.string())
 """Type of `PostBatch.narratives`."""
 MAX_BATCH_CHARACTERS = 2**24
@@ -91,6 +95,8 @@ class MappedSource:
     size: int
     scored: bool = False
     """Whether `narratrace score` wrote it, so that its posts come with narratives."""
+    neutralised: bool = False
+    """Whether its cells have an apostrophe where a spreadsheet would run them."""
 
 
 class Archive:
@@ -141,7 +147,9 @@ class Archive:
             elif (chosen := choose_mapping(printable(source.path), columns, mapping or {})) is None:
                 skipped.append(f"{source.name}: skipped, it lists accounts and holds no posts.")
                 continue
-            sources.append(MappedSource(source, chosen, source.path.stat().st_size, SCORED.issubset(columns)))
+            neutralised = isinstance(reader, DelimitedReader) and _NEUTRALISED.issubset(columns)
+            size = source.path.stat().st_size
+            sources.append(MappedSource(source, chosen, size, SCORED.issubset(columns), neutralised))
         if not sources:
             raise InputError(" ".join(["No posts to read.", *skipped]))
         return cls(sources, skipped)
@@ -181,7 +189,8 @@ class Archive:
             reader = mapped.source.open()
             try:
                 wanted = mapped.mapping.wanted if mapped.mapping else (None,) * len(POST_COLUMNS)
-                for row in reader.rows((*wanted, "labels" if mapped.scored else None)):
+                rows = reader.rows((*wanted, "labels" if mapped.scored else None))
+                for row in map(_restored, rows) if mapped.neutralised else rows:
                     if batch.add(mapped, row) and remaining is not None:
                         remaining -= 1
                     if batch.is_full(batch_size):
@@ -197,6 +206,14 @@ class Archive:
             bytes_before += mapped.size
         if batch.rows_read:
             yield batch.take(bytes_before)
+
+
+def _restored(row: Row | BadRow) -> Row | BadRow:
+    """Undo in a row what keeps a spreadsheet from running its cells."""
+    if isinstance(row, BadRow):
+        return row
+    values = tuple(restore(value) if isinstance(value, str) else value for value in row.values)
+    return replace(row, values=values)
 
 
 class _Batch:
