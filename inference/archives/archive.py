@@ -147,9 +147,12 @@ class Archive:
             elif (chosen := choose_mapping(printable(source.path), columns, mapping or {})) is None:
                 skipped.append(f"{source.name}: skipped, it lists accounts and holds no posts.")
                 continue
+            scored = SCORED.issubset(columns)
+            if chosen is not None:
+                _check_single((*chosen.wanted, "labels" if scored else None), columns, source)
             neutralised = isinstance(reader, DelimitedReader) and _NEUTRALISED.issubset(columns)
             size = source.path.stat().st_size
-            sources.append(MappedSource(source, chosen, size, SCORED.issubset(columns), neutralised))
+            sources.append(MappedSource(source, chosen, size, scored, neutralised))
         if not sources:
             raise InputError(" ".join(["No posts to read.", *skipped]))
         return cls(sources, skipped)
@@ -206,6 +209,15 @@ class Archive:
             bytes_before += mapped.size
         if batch.rows_read:
             yield batch.take(bytes_before)
+
+
+def _check_single(wanted: Sequence[str | None], columns: Sequence[str], source: Source) -> None:
+    """Refuse a file in which the name of a column that is read does not say which column it is."""
+    double = next((name for name in wanted if name is not None and columns.count(name) > 1), None)
+    if double is not None:
+        raise InputError(
+            f"{printable(source.path)} has several columns named '{printable(double)}'; give each its own name."
+        )
 
 
 def _restored(row: Row | BadRow) -> Row | BadRow:

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from narratrace.inference.archives.rows import MAX_ROW_BYTES, BadRow, Row, shorten
-from narratrace.inference.archives.streams import ByteStream, check_encoding
+from narratrace.inference.archives.streams import CODECS, ByteStream, check_encoding
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
 
@@ -26,7 +26,8 @@ _QUOTED = re.compile(r'(?:^|(?<=[,\t;]))"[^"]*(?:""[^"]*)*"?')
 class DelimitedReader:
     """The rows of a CSV or TSV file with a header.
 
-    Fields are always strings. The delimiter is the comma, tab or semicolon that the header uses most outside quotes.
+    Fields are always strings. The delimiter is the comma, tab or semicolon that the header uses most outside quotes; in
+    a file whose name ends in ``.tsv`` it is the tab, unless the header has none and another one.
 
     Notes
     -----
@@ -40,7 +41,8 @@ class DelimitedReader:
         # The limit is global to the csv module; its default, 128 KiB, is less than a long post.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
         self._stream = ByteStream(path)
-        self._records = _Records(self._stream.lines())
+        name = path.with_suffix("") if path.suffix.lower() in CODECS else path
+        self._records = _Records(self._stream.lines(), tabs=name.suffix.lower() == ".tsv")
         header = next(self._records, None)
         if isinstance(header, BadRow):
             self.close()
@@ -75,14 +77,14 @@ class DelimitedReader:
 class _Records:
     """Iterate over the records of a delimited text: rows with all their fields, and bad rows."""
 
-    def __init__(self, lines: Iterator[Line]) -> None:
+    def __init__(self, lines: Iterator[Line], *, tabs: bool) -> None:
         self._source = lines
         self._ahead: deque[Line] = deque()  # lines to be read again
         self._taken: list[Line] = []  # lines of the record being read
         self._size = 0  # characters in them
         self._read = 0
         self._reread = 0
-        self.delimiter = self._choose_delimiter()
+        self.delimiter = self._choose_delimiter(tabs)
         self._parser = self._new_parser()
 
     def __iter__(self) -> _Records:
@@ -100,14 +102,17 @@ class _Records:
                 first = self._taken[0]
                 return Row(first.number, tuple(fields), any(line.repaired for line in self._taken))
 
-    def _choose_delimiter(self) -> str:
-        """Look at the first line that is not blank, and put it back."""
+    def _choose_delimiter(self, tabs: bool) -> str:
+        """Look at the first line that is not blank, and put it back; tabs are what the file's name says."""
         first = next((line for line in self._source if line.text.strip("\r\n")), None)
         if first is None:
             return DELIMITERS[0]
         self._ahead.append(first)
         self._read += len(first.text)
-        return max(DELIMITERS, key=_QUOTED.sub("", first.text).count)
+        outside = _QUOTED.sub("", first.text)
+        if tabs and ("\t" in outside or not any(delimiter in outside for delimiter in DELIMITERS)):
+            return "\t"
+        return max(DELIMITERS, key=outside.count)
 
     def _new_parser(self) -> Iterator[list[str]]:
         return csv.reader(self._feed(), delimiter=self.delimiter, strict=True)

@@ -426,6 +426,38 @@ def test_the_header_says_what_separates_outside_quotes(tmp_path: Path, header: s
     assert post["text"] == "a, b"
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("text", "a, b; c"),
+        ("id\ttext\tlikes (raw, as seen, once)", "1\ta, b; c\t2"),
+        ("id, number; a\ttext", "1\ta, b; c"),
+        ("id;text", '1;"a, b; c"'),
+        ("id,text", '1,"a, b; c"'),
+    ],
+)
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_tabs_separate_in_a_file_that_is_named_for_them(
+    tmp_path: Path, header: str, row: str, compression: str
+) -> None:
+    path = tmp_path / f"a.TSV{compression}"
+    path.write_bytes(COMPRESSIONS[compression](f"{header}\n{row}\n".encode()))
+    posts, rejects = read(path)
+    assert ([post["text"] for post in posts], rejects) == (["a, b; c"], [])
+
+
+@pytest.mark.parametrize("mapping", [{}, {"text": "text"}])
+def test_csv_with_two_columns_of_one_name(tmp_path: Path, mapping: dict[str, str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,text,text \n1,a,b\n")
+    with pytest.raises(InputError, match=r"a\.csv has several columns named 'text'; give each its own name\."):
+        Archive.open([path], mapping)
+    path.write_text("note,id,text,note,,\n1,2,a,3,4,5\n")
+    assert [post["text"] for post in read(path)[0]] == ["a"]
+    with pytest.raises(InputError, match="several columns named 'note'"):
+        Archive.open([path], {"account_id": "note"})
+
+
 def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:
     pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="several columns named 'text'"):
