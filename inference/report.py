@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 500
 """Characters of a sample post that are shown."""
+MAX_PERIODS = 62
+"""Bars in a row: those of two months by day."""
 _OUTLIERS = 0.005
 """Share of posts before, and after, the time that is drawn: clocks that were wrong would squeeze all the rest."""
+_UNITS = ("day", "week", "month", "year")
 
 
 class Promised(NamedTuple):
@@ -101,13 +104,17 @@ def _promised(manifest: Manifest) -> Promised | None:
 
 
 def over_time(days: Mapping[str, Mapping[str, int]], narratives: list[str], posts: int) -> Times | None:
-    """Sum counts by day up to days, weeks, months or years, whichever gives at most 62 bars; None without any time."""
+    """Sum counts by day up to the first of days, weeks, months or years that gives at most `MAX_PERIODS` bars.
+
+    Where even years give more, only the years that follow each other and hold most posts are drawn, as many as may be.
+    None without any time.
+    """
     dated = sum(counts["posts"] for counts in days.values())
     if not dated:
         return None
     first, last = _span({day: counts["posts"] for day, counts in days.items()}, dated)
+    unit = next(unit for unit in _UNITS if _steps(first, last, unit) < MAX_PERIODS)
     length = (last - first).days
-    unit = "day" if length < 62 else "week" if length < 62 * 7 else "month" if length < 62 * 30 else "year"
     periods = list(dict.fromkeys(_period(first + timedelta(days=day), unit) for day in range(length + 1)))
     found: dict[str, Counter[str]] = {period: Counter() for period in periods}
     outside = 0
@@ -125,7 +132,7 @@ def over_time(days: Mapping[str, Mapping[str, int]], narratives: list[str], post
 
 
 def _span(posts: Mapping[str, int], total: int) -> tuple[date, date]:
-    """First and last day, without the outermost posts."""
+    """First and last day, without the outermost posts, and of too many years only the densest."""
 
     def edge(days: list[str]) -> date:
         passed = 0
@@ -135,7 +142,26 @@ def _span(posts: Mapping[str, int], total: int) -> tuple[date, date]:
                 break
         return date.fromisoformat(day)
 
-    return edge(sorted(posts)), edge(sorted(posts, reverse=True))
+    first, last = edge(sorted(posts)), edge(sorted(posts, reverse=True))
+    if _steps(first, last, "year") < MAX_PERIODS:
+        return first, last
+    # A small archive has no half percent to leave out, so that one clock that was wrong could fill a page with nothing.
+    dated = {day: count for day, count in posts.items() if first <= date.fromisoformat(day) <= last}
+    years: Counter[int] = Counter()
+    for day, count in dated.items():
+        years[int(day[:4])] += count
+    begins = max(years, key=lambda begin: (sum(years[begin + step] for step in range(MAX_PERIODS)), begin))
+    kept = [day for day in dated if 0 <= int(day[:4]) - begins < MAX_PERIODS]
+    return date.fromisoformat(min(kept)), date.fromisoformat(max(kept))
+
+
+def _steps(first: date, last: date, unit: str) -> int:
+    """How many periods later than the one of the first day the one of the last day is."""
+    if unit == "week":
+        return (last.toordinal() - 1) // 7 - (first.toordinal() - 1) // 7  # day 1, of year 1, was a Monday
+    if unit == "month":
+        return 12 * (last.year - first.year) + last.month - first.month
+    return last.year - first.year if unit == "year" else (last - first).days
 
 
 def _period(day: date, unit: str) -> str:

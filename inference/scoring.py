@@ -156,9 +156,10 @@ def score_archive(
     classifier
         What scores the posts.
     settings
-        How; the defaults if None. Their ``mapping`` applies to inputs that are not opened yet; ``artefact`` and
-        ``backend`` are only recorded here, as the classifier is loaded already. ``threads`` is how many batches it
-        is given at the same time, so it is best loaded with one thread.
+        How; the defaults if None. Their ``mapping`` applies to inputs that are not opened yet; ``artefact`` is only
+        recorded here, as the classifier is loaded already. So are ``backend`` and ``thresholds``: those of a
+        `Classifier` are recorded, whatever the settings say. ``threads`` is how many batches it is given at the same
+        time, so it is best loaded with one thread.
     overwrite
         Whether results that are in `out` already, or a stopped run that differs from this one, may be replaced.
     engine
@@ -178,6 +179,10 @@ def score_archive(
         run of other inputs, another artefact or other settings.
     """
     settings = settings or ScoringSettings()
+    if isinstance(classifier, Classifier):
+        # What it decides by, or a stopped run could go on with a classifier that decides otherwise.
+        decides = {"backend": classifier.backend, "thresholds": classifier.thresholds}
+        settings = settings.model_copy(update=decides)
     out = Path(out)
     start = time.perf_counter()
     check_free(out, overwrite)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from narratrace.inference.archives import fields
+from narratrace.inference.archives.cells import restore
+from narratrace.inference.archives.delimited import DelimitedReader
 from narratrace.inference.archives.mapping import ColumnMapping, choose_mapping
-from narratrace.inference.archives.rows import BadRow, Row, shorten
+from narratrace.inference.archives.rows import BadRow, PlainValue, Row, shorten
 from narratrace.inference.archives.sources import Source, find_sources
 from narratrace.inference.posts import POST_COLUMNS, Post, PostColumn, posts_to_batch
 from narratrace.model.errors import InputError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 SCORED = frozenset({"labels", "stance"})
 """Columns by which a file that `narratrace score` wrote is recognised."""
+_NEUTRALISED = SCORED | {"artefact"}
+"""Columns of a CSV that `narratrace score` wrote: labelled posts may have labels and a stance, too."""
 NARRATIVES: pa.DataType = pa.list_(pa.string())
 """Type of `PostBatch.narratives`."""
 MAX_BATCH_CHARACTERS = 2**24
@@ -91,6 +95,8 @@ class MappedSource:
     size: int
     scored: bool = False
     """Whether `narratrace score` wrote it, so that its posts come with narratives."""
+    neutralised: bool = False
+    """Whether its cells have an apostrophe where a spreadsheet would run them."""
 
 
 class Archive:
@@ -141,7 +147,12 @@ class Archive:
             elif (chosen := choose_mapping(printable(source.path), columns, mapping or {})) is None:
                 skipped.append(f"{source.name}: skipped, it lists accounts and holds no posts.")
                 continue
-            sources.append(MappedSource(source, chosen, source.path.stat().st_size, SCORED.issubset(columns)))
+            scored = SCORED.issubset(columns)
+            if chosen is not None:
+                _check_single((*chosen.wanted, "labels" if scored else None), columns, source)
+            neutralised = isinstance(reader, DelimitedReader) and _NEUTRALISED.issubset(columns)
+            size = source.path.stat().st_size
+            sources.append(MappedSource(source, chosen, size, scored, neutralised))
         if not sources:
             raise InputError(" ".join(["No posts to read.", *skipped]))
         return cls(sources, skipped)
@@ -181,7 +192,8 @@ class Archive:
             reader = mapped.source.open()
             try:
                 wanted = mapped.mapping.wanted if mapped.mapping else (None,) * len(POST_COLUMNS)
-                for row in reader.rows((*wanted, "labels" if mapped.scored else None)):
+                rows = reader.rows((*wanted, "labels" if mapped.scored else None))
+                for row in map(_restored, rows) if mapped.neutralised else rows:
                     if batch.add(mapped, row) and remaining is not None:
                         remaining -= 1
                     if batch.is_full(batch_size):
@@ -197,6 +209,23 @@ class Archive:
             bytes_before += mapped.size
         if batch.rows_read:
             yield batch.take(bytes_before)
+
+
+def _check_single(wanted: Sequence[str | None], columns: Sequence[str], source: Source) -> None:
+    """Refuse a file in which the name of a column that is read does not say which column it is."""
+    double = next((name for name in wanted if name is not None and columns.count(name) > 1), None)
+    if double is not None:
+        raise InputError(
+            f"{printable(source.path)} has several columns named '{printable(double)}'; give each its own name."
+        )
+
+
+def _restored(row: Row | BadRow) -> Row | BadRow:
+    """Undo in a row what keeps a spreadsheet from running its cells."""
+    if isinstance(row, BadRow):
+        return row
+    values = tuple(restore(value) if isinstance(value, str) else value for value in row.values)
+    return replace(row, values=values)
 
 
 class _Batch:
@@ -242,12 +271,15 @@ class _Batch:
         """Add a readable row as a post; return reason and detail if it is none."""
         raw_id, raw_account, raw_text, raw_time, raw_flag, raw_language, raw_labels = row.values
         text = fields.to_text(raw_text)
-        if raw_text is None:
+        if raw_text is None or isinstance(raw_text, PlainValue):
             return "no text", ""
         if text is None:
             return "text is not a string", f"it is a {type(raw_text).__name__}"
         if not text.strip():
             return "empty text", ""
+        if isinstance(raw_account, PlainValue):
+            # Some posts may name their account where others hold an object with its id.
+            raw_account = raw_account.value
         identifier = fields.to_id(raw_id)
         account = fields.to_id(raw_account)
         created_at = fields.to_time(raw_time)
@@ -255,7 +287,9 @@ class _Batch:
             self._oddities["id missing"] += 1
         elif fields.is_rounded(identifier):
             self._oddities["id rounded"] += 1
-        if account is not None and fields.is_rounded(account):
+        if account is None and raw_account and raw_account == raw_account:  # NaN, which says "none", is not itself
+            self._oddities["account_id unreadable"] += 1
+        elif account is not None and fields.is_rounded(account):
             self._oddities["account_id rounded"] += 1
         if created_at is None and raw_time not in (None, ""):
             self._oddities["created_at unreadable"] += 1

@@ -16,3 +16,12 @@ def neutralise(cell: str) -> str:
     ("'=HYPERLINK(...)", '光復香港')
     """
     return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def restore(cell: str) -> str:
+    """Undo `neutralise`.
+
+    >>> restore("'=HYPERLINK(...)"), restore("'tis")
+    ('=HYPERLINK(...)', "'tis")
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

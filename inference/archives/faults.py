@@ -8,6 +8,8 @@ ODDITIES = {
     "id missing": "have no id and are named <file>:<row>",
     "id rounded": "have an id that a spreadsheet seems to have rounded (1.04E+18): others may share it",
     "account_id rounded": "have an account id that a spreadsheet seems to have rounded: several accounts may share it",
+    "account_id unreadable": "have an account that cannot be read, as an object is; it is left empty: name the field "
+    "that holds its id with --map, as in --map account_id=user.id",
     "created_at unreadable": "have a time that cannot be read; it is left empty",
     "text repaired": "held bytes that are no text; they are replaced by \N{REPLACEMENT CHARACTER}",
 }

@@ -8,7 +8,7 @@ from itertools import islice
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from narratrace.inference.archives.rows import MAX_DEPTH, MAX_ROW_BYTES, BadRow, Row, shorten
+from narratrace.inference.archives.rows import MAX_DEPTH, MAX_ROW_BYTES, BadRow, PlainValue, Row, shorten
 from narratrace.inference.archives.streams import ByteStream, check_encoding
 from narratrace.model.errors import InputError
 from narratrace.model.printable import printable
@@ -121,4 +121,4 @@ def _find(record: dict[str, Any], name: str) -> object:
             return value[name]
         key, dot, name = name.partition(".")
         value = value.get(key) if dot else None
-    return None
+    return PlainValue(value) if value else None

@@ -217,7 +217,7 @@ def replacing(path: Path) -> Iterator[Path]:
     scratch = path.with_name(f"{path.name}.{os.getpid()}.scratch")
     try:
         yield scratch
-        with scratch.open("rb") as file:
+        with scratch.open("r+b") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())
         scratch.replace(path)
         keep_names(path.parent)

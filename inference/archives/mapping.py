@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 KNOWN_NAMES: dict[PostColumn, tuple[str, ...]] = {
     "id": ("tweetid", "id_str", "post_id", "tweet_id", "status_id", "message_id", "mid", "id", "_id"),
     "account_id": (
-        "account_id", "userid", "user_id", "author_id", "user.id_str", "author.id", "account", "author", "username",
-        "screen_name", "user_screen_name", "user", "用户id", "用户昵称",
+        "account_id", "userid", "user_id", "author_id", "user.id_str", "user.id", "author.id", "account.id", "account",
+        "author", "username", "screen_name", "user_screen_name", "user", "用户id", "用户昵称",
     ),
     "text": (
         "full_text", "tweet_text", "text", "body", "content", "message", "post_text", "微博正文", "正文", "内容",

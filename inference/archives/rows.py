@@ -38,6 +38,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainValue:
+    """What a row has in the place of the object that the wanted field should be in: no text, no time, and not nothing.
+
+    Attributes
+    ----------
+    value
+        As ``bob`` where ``user.id`` is wanted of ``{"user": "bob"}``.
+    """
+
+    value: object
+
+    def __str__(self) -> str:
+        """Show the value as none of its own kind."""
+        return f"<{self.value}>"
+
+
+@dataclass(frozen=True, slots=True)
 class BadRow:
     """A row that cannot be scored.
 

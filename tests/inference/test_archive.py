@@ -172,6 +172,48 @@ def test_numbers_as_ids(tmp_path: Path) -> None:
     assert batches[0].oddities == {"id rounded": 2, "account_id rounded": 1}
 
 
+def accounts(path: Path, mapping: dict[str, str] | None = None) -> tuple[list[str | None], int]:
+    """The accounts of a file's posts, and of how many posts the account cannot be read."""
+    [batch] = Archive.open([path], mapping).read(100)
+    return batch.posts["account_id"].to_pylist(), batch.oddities["account_id unreadable"]
+
+
+def test_accounts_that_are_objects_are_read(tmp_path: Path) -> None:
+    mastodon = {"id": "1", "content": "hello", "account": {"id": "55", "acct": "ann"}}
+    # Twitter's, trimmed, some with the account's name in the place of the object.
+    users = [{"id": 77, "name": "ann"}, {"id": "78"}, "bob", None, "", {}]
+    tweets = [{"text": "a", "user": user} for user in users]
+    (tmp_path / "mastodon.jsonl").write_text(json.dumps(mastodon) + "\n")
+    (tmp_path / "tweets.jsonl").write_text("".join(json.dumps(tweet) + "\n" for tweet in tweets))
+    pq.write_table(pa.Table.from_pylist([mastodon]), tmp_path / "mastodon.parquet")
+    pq.write_table(pa.table({"text": ["a", "b"], "user": [{"id": 77}, None]}), tmp_path / "tweets.parquet")
+    assert accounts(tmp_path / "mastodon.jsonl") == (["55"], 0)
+    assert accounts(tmp_path / "mastodon.parquet") == (["55"], 0)
+    assert accounts(tmp_path / "tweets.jsonl") == (["77", "78", "bob", None, None, None], 0)
+    assert accounts(tmp_path / "tweets.parquet") == (["77", None], 0)
+
+
+def test_an_account_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    nothing = [None, "", {}, []]
+    unreadable = [{"name": "ann"}, ["ann"], True]
+    rows = [{"text": "a", "author": author} for author in ["ann", *nothing, *unreadable]]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"text": "a"}\n')
+    assert accounts(tmp_path / "a.jsonl") == (["ann"] + [None] * 8, 3)
+    assert accounts(tmp_path / "a.jsonl", {"account_id": "author.name"}) == (
+        ["ann", None, None, None, None, "ann", None, None, None],
+        2,
+    )
+    pq.write_table(pa.table({"text": ["a"] * 3, "author": [{"name": "ann"}, None, None]}), tmp_path / "a.parquet")
+    assert accounts(tmp_path / "a.parquet") == ([None] * 3, 1)
+
+
+def test_only_an_account_may_stand_where_an_object_should(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"post": {"text": "a", "repost": true}}\n{"post": "b"}\n{"post": true}\n')
+    posts, rejects = read(tmp_path / "a.jsonl", mapping={"text": "post.text", "is_repost": "post.repost"})
+    assert [(post["text"], post["is_repost"]) for post in posts] == [("a", True)]
+    assert reasons(rejects) == [(2, "no text"), (3, "no text")]
+
+
 def test_hostile_json_lines(tmp_path: Path) -> None:
     lines = [
         b'\xef\xbb\xbf{"id": "1", "text": "good"}\r',
@@ -433,6 +475,18 @@ def test_a_tab_separates_the_fields_of_tsv(
     path.write_bytes(COMPRESSIONS[compression](lines.encode()))
     posts, rejects = read(path, mapping={"text": column})
     assert ([post["text"] for post in posts], rejects) == (texts, [])
+
+
+@pytest.mark.parametrize("mapping", [{}, {"text": "text"}])
+def test_csv_with_two_columns_of_one_name(tmp_path: Path, mapping: dict[str, str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,text,text \n1,a,b\n")
+    with pytest.raises(InputError, match=r"a\.csv has several columns named 'text'; give each its own name\."):
+        Archive.open([path], mapping)
+    path.write_text("note,id,text,note,,\n1,2,a,3,4,5\n")
+    assert [post["text"] for post in read(path)[0]] == ["a"]
+    with pytest.raises(InputError, match="several columns named 'note'"):
+        Archive.open([path], {"account_id": "note"})
 
 
 def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ def test_the_accounts_file_beside_it_holds_no_posts() -> None:
             {"id": "id_str", "account_id": "user.id_str", "text": "full_text", "created_at": "created_at",
              "language": "lang"},
         ),
+        (["id", "content", "account", "account.id", "account.acct"],
+         {"id": "id", "account_id": "account.id", "text": "content"}),
+        (["id", "text", "user", "user.id", "username"], {"id": "id", "account_id": "user.id", "text": "text"}),
         (
             ["id", "bid", "user_id", "用户昵称", "微博正文", "发布时间"],
             {"id": "id", "account_id": "user_id", "text": "微博正文", "created_at": "发布时间"},

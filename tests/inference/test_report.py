@@ -134,7 +134,12 @@ def test_of_an_unknown_scorer_no_error_is_told(archive: Path, tmp_path: Path, le
         (["2019-08-01", "2019-08-03"], "day", ["2019-08-01", "2019-08-02", "2019-08-03"]),
         (["2019-06-03", "2019-08-12"], "week", None),
         (["2014-01-31", "2018-12-01"], "month", None),
+        (["2018-06-03", "2019-08-04"], "week", None),
+        (["2018-06-03", "2019-08-05"], "month", None),
+        (["2014-01-31", "2019-02-01"], "month", None),
+        (["2014-01-01", "2019-03-01"], "year", None),
         (["2001-01-31", "2019-12-01"], "year", None),
+        (["1958-01-31", "2019-12-01"], "year", None),
     ],
 )
 def test_the_time_axis_fits_the_archive(days: list[str], unit: str, periods: list[str] | None) -> None:
@@ -142,7 +147,7 @@ def test_the_time_axis_fits_the_archive(days: list[str], unit: str, periods: lis
     times = over_time(counts, ["x"], posts=25)
     assert times is not None
     assert times.unit == unit
-    assert len(times.periods) <= 63
+    assert len(times.periods) <= 62
     assert periods is None or times.periods == periods
     assert (times.undated, times.outside) == (5, 0)
     assert [sum(row.counts) for row in times.rows] == [20, 8]
@@ -153,6 +158,24 @@ def test_a_clock_that_was_wrong_does_not_squeeze_the_rest() -> None:
     times = over_time(counts, [], posts=3003)
     assert times is not None
     assert (times.unit, times.outside, len(times.periods)) == ("day", 3, 30)
+
+
+@pytest.mark.parametrize("clocks", [["0001-01-01"], ["9999-12-31"], ["0001-01-01", "9999-12-31"], ["1957-12-31"]])
+def test_one_clock_that_was_wrong_does_not_squeeze_a_small_archive(clocks: list[str]) -> None:
+    counts = {f"2019-08-{day:02}": {"posts": 5} for day in range(1, 20)} | {day: {"posts": 1} for day in clocks}
+    times = over_time(counts, [], posts=100)
+    assert times is not None
+    assert (times.unit, times.outside, times.undated) == ("day", len(clocks), 5 - len(clocks))
+    assert (times.periods[0], times.periods[-1], len(times.periods)) == ("2019-08-01", "2019-08-19", 19)
+    assert sum(times.rows[0].counts) == 95
+
+
+def test_the_densest_years_are_drawn_where_there_are_more(tmp_path: Path) -> None:
+    counts = {f"{year:04}-05-05": {"posts": 1 + (year > 1930)} for year in range(1900, 2030)}
+    times = over_time(counts, [], posts=229)
+    assert times is not None
+    assert (times.unit, len(times.periods)) == ("year", 62)
+    assert (sum(times.rows[0].counts), times.outside) == (124, 229 - 124)
 
 
 def test_an_archive_without_times() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import random
@@ -20,8 +22,10 @@ import pytest
 from narratrace.inference.archives.ledger import replacing
 from narratrace.inference.archives.results import LEDGER, LOCK, UNFINISHED, write_counted
 from narratrace.inference.archives.writers import ScoreFormat, open_writer
+from narratrace.inference.classifier import Classifier
 from narratrace.inference.scoring import ScoringProgress, ScoringSettings, score_archive
 from narratrace.model.errors import InputError
+from narratrace.model.settings import load_settings
 
 # Steps small enough that there are some dozens.
 SMALL = {"shard_size": 20, "window": 5}
@@ -154,6 +158,18 @@ def test_what_changed_since_the_stop_is_said_and_nothing_is_mixed(archive: Path,
     anew = score_archive([archive], out, lengths(), ScoringSettings(format="jsonl"), overwrite=True)
     assert anew.posts + anew.rejected == 183
     assert "scores.jsonl" in files(out)
+
+
+def test_what_the_classifier_decides_by_is_recorded_and_never_mixed(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    careful, other = (Classifier.load(backend="onnx-int8", threads=1, thresholds=name) for name in ("precision", "f1"))
+    stopped(archive, out, careful)
+    with pytest.raises(InputError, match='the setting \'thresholds\' is "f1" and was "precision"'):
+        score_archive([archive], out, other, ScoringSettings(**SMALL))
+    # What the settings say is of no weight: the classifier is loaded already.
+    score_archive([archive], out, careful, ScoringSettings(**SMALL, backend="torch", thresholds="f1"))
+    recorded = load_settings(ScoringSettings, out / "settings.yaml")
+    assert (recorded.backend, recorded.thresholds) == ("onnx-int8", "precision")
 
 
 def test_threads_and_the_place_of_the_artefact_may_change(archive: Path, tmp_path: Path, lengths: Any) -> None:
@@ -299,6 +315,22 @@ def test_a_run_that_ends_while_another_begins_is_not_replaced(archive: Path, tmp
     with pytest.raises(InputError, match="holds results already"):
         score_archive(Late([archive]), tmp_path / "out", lengths())
     assert "scores.csv" in files(tmp_path / "out")
+
+
+def test_what_is_replaced_is_kept_by_a_file_that_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def as_on_windows(file: int) -> None:
+        if stat.S_ISREG(os.fstat(file).st_mode) and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", as_on_windows)
+    with replacing(tmp_path / "new") as scratch:
+        scratch.write_text("content")
+    assert (tmp_path / "new").read_text() == "content"
 
 
 def test_a_name_is_on_the_disk_before_anything_builds_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
