@@ -36,6 +36,7 @@ from narratrace.inference.archives.results import (
     writing,
 )
 from narratrace.inference.archives.shards import ReadPosts, count_partitions, group_sources, shard_name
+from narratrace.inference.archives.streams import reading
 from narratrace.inference.archives.tallies import add_up
 from narratrace.inference.archives.writers import ScoreFormat
 from narratrace.inference.classifier import Classifier
@@ -287,6 +288,11 @@ class _Job:
 
 def run_of(archive: Archive, artefact: str, settings: Settings) -> Run:
     """Name all that decides the results."""
+
+    def hash_input(path: Path) -> str:
+        with reading(path):  # or it would be the results that cannot be written
+            return hash_file(path)
+
     return Run(
         narratrace=version("narratrace"),
         artefact=artefact,
@@ -296,7 +302,7 @@ def run_of(archive: Archive, artefact: str, settings: Settings) -> Run:
             InputFile(
                 name=mapped.source.name,
                 size=mapped.size,
-                sha256=hash_file(mapped.source.path),
+                sha256=hash_input(mapped.source.path),
                 columns=dict(mapped.mapping.columns) if mapped.mapping else {},
             )
             for mapped in archive.sources

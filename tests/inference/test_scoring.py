@@ -91,6 +91,13 @@ def test_a_run_writes_every_post_once_in_order(posts: Path, tmp_path: Path, form
     assert Summary.model_validate_json((out / "summary.json").read_text()) == summary.model_copy(update={"seconds": 0})
 
 
+def test_an_input_that_vanishes_is_named(posts: Path, tmp_path: Path, lengths: Any) -> None:
+    archive = Archive.open([posts])
+    posts.unlink()
+    with pytest.raises(InputError, match=r"posts\.jsonl does not exist"):
+        score_archive(archive, tmp_path / "out", lengths())
+
+
 def test_the_summary_counts_what_was_found(posts: Path, tmp_path: Path, lengths: Any) -> None:
     summary = score_archive([posts], tmp_path / "out", lengths())
     rows = load(tmp_path / "out")
