@@ -102,11 +102,13 @@ def between_splits(pairs: Sequence[Pair], splits: Sequence[str]) -> list[Pair]:
         for rows in of_split.values():
             found += [Pair(rows[0], row, 1.0) for row in rows[1:]]
         for one, other in combinations(of_split.values(), 2):
-            found += [Pair(*sorted((one[0], row)), 1.0) for row in other]
+            found += [Pair(min(one[0], row), max(one[0], row), 1.0) for row in other]
     for pair in pairs:
         if pair.similarity < 1:
-            one, other = (copies[first_of.get(row, row)].values() for row in (pair.first, pair.second))
-            found += [Pair(*sorted((a[0], b[0])), pair.similarity) for a in one for b in other]
+            firsts, seconds = (
+                [rows[0] for rows in copies[first_of.get(row, row)].values()] for row in (pair.first, pair.second)
+            )
+            found += [Pair(min(a, b), max(a, b), pair.similarity) for a in firsts for b in seconds]
     return sorted(found)
 
 

@@ -179,7 +179,7 @@ def test_figures_count_no_label_in_a_language_that_the_artefact_does_not_answer_
     run: Path, tiny_settings: TrainingSettings, tiny_artefact: Artefact
 ) -> None:
     def flagged(artefact: Artefact) -> int:
-        return sum(one.flagged for one in artefact.manifest.metrics["cross_validation"].narratives.values())
+        return sum(one["flagged"] for one in artefact.manifest.metrics["cross_validation"]["narratives"].values())
 
     elsewhere = tiny_settings.data.model_copy(update={"languages": ("other",)})
     artefact, _ = train(tiny_settings.model_copy(update={"data": elsewhere}), run)
