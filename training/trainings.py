@@ -220,9 +220,9 @@ def _end_with_run() -> None:
 def _train_one(settings: TrainingSettings, out: Path, name: str) -> None:
     """Do one training of the run, and keep what it gave."""
     (out / LOGS).mkdir(exist_ok=True)
-    # A process of a run that was killed outright may still be writing its last checkpoint.
     if _stop.is_set():
         raise StoppedError(f"Stopped before {name} began.")
+    # A process of a run that was killed outright may still be writing its last checkpoint.
     with _busy, FileLock(out / LOGS / f"{name}.lock"):
         if not (out / name).is_dir():  # that process may have finished it
             _train(settings, out, name)
