@@ -13,9 +13,9 @@ demo: .venv/installed
 	@.venv/bin/narratrace score examples/posts.jsonl -o out/demo --overwrite
 	@echo 'The results are in out/demo. Try a text of your own: .venv/bin/narratrace predict "..."'
 
-# Runs the whole suite against the installed wheel, as a user has it.
+# Runs the whole suite against the installed wheel, as a user has it, in two processes.
 test: .venv-test/narratrace
-	@.venv-test/bin/pytest
+	@.venv-test/bin/pytest --numprocesses 2 --dist loadfile
 
 # mypy runs from another folder so that it sees the installed package, not the top folders of the source tree.
 check: .venv-test/narratrace

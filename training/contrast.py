@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from narratrace.training.messages import Messages
 
+_BESIDE = 5
+"""Messages that stand in a row in their source and are read in one step: they are often on one matter."""
+
 
 class Batch(NamedTuple):
     """Texts of one step."""
@@ -25,16 +28,20 @@ class Batch(NamedTuple):
 
 
 def draw_messages(messages: Messages, epochs: int, batch_size: int, seed: int) -> Iterator[Batch]:
-    """Draw whole messages in random order, about ``batch_size`` texts at once, with the texts that look like them.
+    """Draw whole messages, about ``batch_size`` texts at once, with the texts that look like them.
 
-    Every batch of the same place and seed is the same. An epoch has every message once.
+    Messages that stand in a row in their source are read together, a few at a time, and these few come in random order:
+    families on one matter, which stand in a row, are the hardest to tell apart. Every batch of the same place and seed
+    is the same. An epoch has every message once.
     """
     rng = np.random.default_rng(seed)
     together, lookalikes, message = _group(messages)
+    rows = np.split(np.arange(len(together)), range(_BESIDE, len(together), _BESIDE))
     for _ in range(epochs):
         batch: list[int] = []
-        for group in rng.permutation(len(together)):
-            batch += together[group] + lookalikes[group]
+        for row in rng.permutation(len(rows)):
+            for group in rows[row]:
+                batch += together[group] + lookalikes[group]
             if len(batch) >= batch_size:
                 yield _batch(batch, message)
                 batch = []
@@ -47,11 +54,12 @@ def count_batches(messages: Messages, epochs: int, batch_size: int, seed: int) -
     return sum(1 for _ in draw_messages(messages, epochs, batch_size, seed))
 
 
-def contrast(embeddings: Tensor, message: Tensor, memory: Tensor, remembered: Tensor, temperature: float) -> Tensor:
+def contrast(embeddings: Tensor, message: Tensor, temperature: float) -> Tensor:
     """Loss that is small where each text is closer to all others of its message than to any text of another one.
 
     Source: van den Oord et al. 2018, "Representation learning with contrastive predictive coding" (InfoNCE), for each
-    text and each of its partners; the memory is that of Wang et al. 2020, "Cross-batch memory for embedding learning".
+    text and each of its partners. There is no memory of earlier steps' embeddings (Wang et al. 2020): away from it all
+    texts can move together, and so come closer to each other.
 
     Parameters
     ----------
@@ -59,17 +67,14 @@ def contrast(embeddings: Tensor, message: Tensor, memory: Tensor, remembered: Te
         Of unit length, shape (n, dimension).
     message
         Which message each text is, shape (n,): two of the same message are never told apart.
-    memory, remembered
-        Embeddings of earlier steps and their messages, shapes (m, dimension) and (m,).
     temperature
         What cosines are divided by.
     """
-    cosines = embeddings @ torch.cat([embeddings, memory]).T / temperature
-    alike = message[:, None] == torch.cat([message, remembered])[None]
+    cosines = embeddings @ embeddings.T / temperature
+    alike = message[:, None] == message[None]
     others = cosines.masked_fill(alike, -torch.inf).logsumexp(dim=1, keepdim=True)
-    n = len(message)
-    partners = alike[:, :n] & ~torch.eye(n, dtype=torch.bool)
-    losses = nn.functional.softplus(others - cosines[:, :n]).masked_fill(~partners, 0)
+    partners = alike & ~torch.eye(len(message), dtype=torch.bool)
+    losses = nn.functional.softplus(others - cosines).masked_fill(~partners, 0)
     with_partner = partners.any(dim=1)
     return (losses.sum(dim=1) / partners.sum(dim=1).clamp(min=1)).sum() / with_partner.sum().clamp(min=1)
 

@@ -38,7 +38,7 @@ EMBEDDER = "embedder.safetensors"
 """File of the trained embedder."""
 
 CHECKPOINT = "checkpoint.pt"
-"""File of a training that is not done: weights, optimiser, schedule, memory."""
+"""File of a training that is not done: weights, optimiser, schedule."""
 
 INPUTS = "inputs.json"
 """File that says of what the others were made."""
@@ -236,34 +236,30 @@ def fit_embedder(
     optimiser = torch.optim.AdamW([{"params": parameters} for parameters, _ in groups])  # the schedule sets the rates
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [rate for _, rate in groups], steps, pct_start=_WARMUP)
     kept: dict[str, Any] = {"embedder": embedder, "optimiser": optimiser, "schedule": schedule}
-    memory, remembered = torch.zeros(0, settings.dimension), torch.zeros(0, dtype=torch.int64)
     done = 0
     if checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True)
         for name, each in kept.items():
             each.load_state_dict(state[name])
-        done, memory, remembered = int(state["step"]), state["memory"], state["remembered"]
+        done = int(state["step"])
     saved = time.monotonic()
     for step, batch in enumerate(draw_messages(messages, *drawn), 1):
         if step <= done:
             continue
         torch.manual_seed(seed + step)  # dropout, the same after a checkpoint
         embeddings = _embed(embedder, states, batch.texts.tolist(), mixed_precision)
-        loss = contrast(embeddings, batch.message, memory, remembered, settings.temperature)
+        loss = contrast(embeddings, batch.message, settings.temperature)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(embedder.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        if settings.memory and step > _WARMUP * steps:  # what is remembered from before has changed too much
-            memory = torch.cat([memory, embeddings.detach()])[-settings.memory :]
-            remembered = torch.cat([remembered, batch.message])[-settings.memory :]
         on_step(Step(step, steps, loss.item()))
         stopped = asked_to_stop()
         if stopped or time.monotonic() - saved >= 60 * checkpoint_minutes:
             unfinished = checkpoint.with_suffix(".new")
             state = {name: each.state_dict() for name, each in kept.items()}
-            torch.save({"step": step, "memory": memory, "remembered": remembered} | state, unfinished)
+            torch.save({"step": step} | state, unfinished)
             unfinished.replace(checkpoint)
             saved = time.monotonic()
         if stopped:

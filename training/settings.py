@@ -226,11 +226,6 @@ class EmbeddingSettings(Settings):
     )
     epochs: int = Field(gt=0, description="Passes over the messages.")
     batch_size: int = Field(gt=1, description="Texts per step, about; those of other messages count as different.")
-    memory: int = Field(
-        default=4096,
-        ge=0,
-        description="Texts of earlier steps that count as different too, as they were then embedded.",
-    )
     learning_rate: float = Field(gt=0, description="Peak rate of the embedding's own layers.")
     projection_rate: float = Field(default=5e-4, gt=0, description="Peak rate of the projection.")
     temperature: float = Field(
