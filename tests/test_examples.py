@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from narratrace import CopypastaGrouper
 from narratrace.model.taxonomy import STANCES, Taxonomy
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -161,3 +162,27 @@ def test_near_misses_name_a_group_and_are_in_none(key: list[Row], groups: dict[s
     for truth in near:
         assert truth["near_miss_of"] in groups
         assert truth["group"] is None
+
+
+def test_held_out_families_are_not_among_those_that_are_learnt_from() -> None:
+    learnt = read("families.jsonl") + read("families_reworded.jsonl")
+    held_out = read("families_held_out.jsonl")
+    assert {row["family"] for row in held_out}.isdisjoint(row["family"] for row in learnt)
+    labels = CopypastaGrouper().fit([row["text"] for row in learnt + held_out]).labels_
+    of_learnt, of_held_out = labels[: len(learnt)], labels[len(learnt) :]
+    assert set(of_held_out[of_held_out >= 0]).isdisjoint(of_learnt)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("families.jsonl", 1120), ("families_reworded.jsonl", 2231), ("families_held_out.jsonl", 80)]
+)
+def test_families_have_a_post_and_what_says_the_same_or_only_looks_so(name: str, count: int) -> None:
+    families = defaultdict(list)
+    for row in read(name):
+        assert list(row) == ["family", "kind", "lang", "text"]
+        families[row["family"]].append(row["kind"])
+    assert len(families) == count
+    for family, kinds in families.items():
+        assert Counter(kinds)["seed"] == 1, family
+        assert set(kinds) >= {"paraphrase", "register", "translation", "distractor"}, family
+        assert set(kinds) <= {"seed", "paraphrase", "register", "translation", "distractor"}, family
