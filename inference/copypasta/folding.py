@@ -17,6 +17,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from narratrace.inference.copypasta.cantonese import replace_cantonese
 from narratrace.model.script import convert_script
 from narratrace.model.text import normalise
 
@@ -44,35 +45,16 @@ _JOINED_WORDS = re.compile(r"[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*[A-Z]*[0-9]*")  #
 _CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])|(?<=[A-Z])(?=[a-z])")
 _VOWEL = re.compile(r"[aeiouyAEIOUY]")
 
-# Cantonese as written, in Simplified characters, longest first.
-_CANTONESE = {
-    "而家": "现在", "依家": "现在", "宜家": "现在", "我哋": "我们", "你哋": "你们", "佢哋": "他们", "人哋": "别人",
-    "点解": "为什么", "乜嘢": "什么", "咩事": "什么事", "边个": "谁", "边度": "哪里", "呢度": "这里",
-    "嗰度": "那里", "呢啲": "这些", "嗰啲": "那些", "呢个": "这个", "嗰个": "那个", "啲人": "些人",
-    "有冇": "有没有", "唔该": "请", "唔系": "不是", "系咪": "是不是", "今日": "今天", "琴日": "昨天",
-    "寻日": "昨天", "听日": "明天", "后生仔": "年轻人", "差人": "警察", "细路": "孩子", "屋企": "家",
-    "钟意": "喜欢", "中意": "喜欢", "谂住": "想着", "谂": "想", "睇": "看", "嘅": "的", "系": "是", "冇": "没有",
-    "唔": "不", "佢": "他", "咗": "了", "喺": "在", "俾": "被", "畀": "给", "啲": "些", "嗰": "那", "呢": "这",
-    "咁": "这么", "乜": "什么", "咩": "什么", "嘢": "东西", "哋": "们", "嚟": "来", "黎": "来", "攞": "拿",
-    "揾": "找", "掟": "扔", "嗌": "喊", "讲": "说", "话": "说", "仲": "还", "晒": "完", "返": "回", "瞓": "睡",
-    "企": "站", "冚": "盖", "靓": "好", "嬲": "怒", "噉": "这样", "咪": "不", "㗎": "的", "啦": "了", "喇": "了",
-    "舖": "铺", "锡": "爱", "惊": "怕", "𠮶啲": "那些", "𠮶个": "那个", "𠮶班": "那帮", "𠮶度": "那里",
-    "𠮶阵": "时候", "𠮶": "那", "食": "吃", "饮": "喝", "揿": "按", "点样": "怎样", "千祈": "千万", "琴晚": "昨晚",
-    "寻晚": "昨晚", "听晚": "明晚", "今朝": "今早", "返工": "上班", "放工": "下班", "仔女": "孩子", "个仔": "儿子",
-    "阿妈": "妈妈", "阿爸": "爸爸", "把遮": "把伞", "净系": "只是", "唔好": "不要", "唔使": "不用", "唔再": "不再",
-    "应承": "答应", "面书": "脸书", "冇所谓": "没关系", "帮手": "帮忙", "隔篱": "隔壁", "雪柜": "冰箱",
-    "入面": "里面", "入边": "里面", "成日": "整天", "定系": "还是", "落去": "下去", "见到": "看到", "拣": "选",
-    "依度": "这里", "我度": "我这里", "后生": "年轻", "佬": "人", "蚊": "元", "嗰班": "那帮", "返屋企": "回家",
-    "边位": "谁", "几时": "什么时候", "即系": "就是", "得闲": "有空", "搞掂": "搞定", "俾人": "被人", "先至": "才",
-    "先系": "才是", "唔知": "不知道", "差佬": "警察", "咁多": "那么多", "咁样": "这样", "冇人": "没人",
-    "冇咗": "没了", "唔得": "不行", "仲系": "还是", "都系": "也是", "唔觉": "不觉", "老细": "老板",
-    "细蚊仔": "孩子", "冧": "倒", "打甩": "打掉", "甩": "掉", "影相": "拍照", "搵": "找", "衫": "衣",
-}  # fmt: skip
-# A text is Cantonese if it has one of these, which Mandarin does not use.
-_MARK = re.compile(r"[嘅冇唔佢咗喺俾畀啲嗰𠮶咁咩嘢哋嚟攞揾嗌瞓㗎喇睇谂]")
 # Words of like meaning in any Chinese text, of which different varieties prefer different ones.
-_LIKE = str.maketrans({"给": "被", "让": "被", "也": "都", "她": "他", "它": "他", "您": "你", "讲": "说", "著": "着"})
-_WORDS = re.compile("|".join(sorted(_CANTONESE, key=len, reverse=True)))
+_LIKE_WORDS = {
+    "甚么": "什么", "没有": "没", "不要": "别", "看见": "看到", "妈妈": "妈", "爸爸": "爸", "两百": "二百",
+    "两千": "二千", "个小时": "小时", "个星期": "周", "星期": "周", "个礼拜": "周", "礼拜": "周",
+}  # fmt: skip
+_LIKE_WORD = re.compile("|".join(sorted(_LIKE_WORDS, key=len, reverse=True)))
+_LIKE = str.maketrans(
+    "给让也亦她它您讲著日同跟与及将由之便入块未落行望很替",
+    "被被都都他他你说着天和和和和把从的就进元没下走看好帮",
+)
 
 
 def normalised_form(text: str) -> str:
@@ -111,12 +93,13 @@ def lexical_form(script: str) -> str:
 
     Examples
     --------
-    >>> lexical_form("佢哋唔系香港人")
-    '他们不是香港人'
+    >>> lexical_form("佢哋嗰日喺度") == lexical_form("他们那天在这里")
+    True
     """
-    if _MARK.search(script):
-        script = _WORDS.sub(lambda word: _CANTONESE[word[0]], script)
-    return script if script.isascii() else script.replace("甚么", "什么").translate(_LIKE)
+    if script.isascii():
+        return script
+    mandarin = replace_cantonese(script)
+    return _LIKE_WORD.sub(lambda word: _LIKE_WORDS[word[0]], mandarin).translate(_LIKE)
 
 
 def _trimmed(text: str) -> str:
