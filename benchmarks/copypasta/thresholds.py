@@ -3,10 +3,11 @@
     python benchmarks/copypasta/thresholds.py FAMILIES BACKGROUND [--artefact FOLDER] [--posts 3000]
 
 FAMILIES and BACKGROUND are those of quality.py. One half of them is grouped again and again: in turn, each threshold
-goes down as far as 98 % of all links are true and no distractor is in a group of its family: so few families cannot
-vouch for a share, and an archive on one matter has more look-alikes than this background. What is chosen is printed as
-lines for configs/copypasta/default.yaml, with what it does on both halves. The last line is no result: it is what the
-same choice gives on the very posts that are measured, where it knows which thresholds let no distractor in.
+goes down as long as no distractor is in a group of its family and enough of all links are true, a little less for each,
+so that none uses up what all may cost. So few families cannot vouch for a share of distractors, and an archive on one
+matter has more look-alikes than this background. What is chosen is printed as lines for configs/copypasta/default.yaml,
+with what it does on both halves. The last line is no result: it is what the same choice gives on the very posts that
+are measured, where it knows which thresholds let no distractor in.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from measures import Quality, measure
 from narratrace import Classifier, CopypastaGrouper
 from narratrace.inference.copypasta.settings import default_settings
 
-PRECISION = 0.98
-STEP = 0.005
+PRECISION = {
+    "min_translation_cosine": 0.995, "min_score": 0.99, "min_score_in_letters": 0.985, "min_free_cosine": 0.98,
+}  # fmt: skip
+"""Share of true links that each threshold leaves, in the order in which they are chosen."""
+STEPS = (0.02, 0.005)
 WEIGHTS = (0.2, 0.3, 0.5, 0.8)
 NEVER: dict[str, Any] = {
-    "min_cosine": 0.75, "min_score": 9.0, "lexical_weight": 0.3, "max_free_shared": 0.1, "min_free_cosine": 1.0,
-    "min_translation_cosine": 1.0,
+    "min_cosine": 0.55, "min_score": 9.0, "min_score_in_letters": 9.0, "lexical_weight": 0.3, "max_free_shared": 0.1,
+    "min_free_cosine": 1.0, "min_translation_cosine": 1.0,
 }  # fmt: skip
 """Neither stage links anything."""
 
@@ -47,11 +51,13 @@ class Half:
     def lowest(self, semantic: dict[str, Any], name: str, start: float) -> tuple[float, Quality]:
         """Lower a threshold from ``start`` until a promise breaks."""
         at, found = start, self.group(semantic | {name: start})
-        while True:
-            lower = self.group(semantic | {name: at - STEP})
-            if lower.precision < PRECISION or lower.distractors or at < NEVER["min_cosine"]:
-                return at, found
-            at, found = at - STEP, lower
+        for step in STEPS:
+            while at > NEVER["min_cosine"]:
+                lower = self.group(semantic | {name: at - step})
+                if lower.precision < PRECISION[name] or lower.distractors:
+                    break
+                at, found = at - step, lower
+        return at, found
 
 
 def choose(half: Half) -> dict[str, Any]:
@@ -63,6 +69,7 @@ def choose(half: Half) -> dict[str, Any]:
     }
     weight = max(found, key=lambda each: found[each][1].by_kind["register"])
     semantic |= {"lexical_weight": weight, "min_score": found[weight][0]}
+    semantic["min_score_in_letters"], _ = half.lowest(semantic, "min_score_in_letters", 1 + weight * 0.6)
     semantic["min_free_cosine"], _ = half.lowest(semantic, "min_free_cosine", 0.95)
     return semantic
 

@@ -86,7 +86,9 @@ class SemanticStage:
         self._nodes = np.append(self._nodes, nodes)
         settings = self._settings
         least = min(
-            settings.min_score - settings.lexical_weight, settings.min_free_cosine, settings.min_translation_cosine
+            min(settings.min_score, settings.min_score_in_letters) - settings.lexical_weight,
+            settings.min_free_cosine,
+            settings.min_translation_cosine,
         )
         rows = find_neighbours(self._vectors, first, max(least, settings.min_cosine), texts.priority[self._nodes])
         self._candidates = np.append(self._candidates, self._nodes[np.stack(rows)], axis=1)
@@ -201,7 +203,8 @@ def link_cosine(
     score = cosine + settings.lexical_weight * shared
     translated = is_translation(shingles, a, b)
     free = (shared < settings.max_free_shared) & (cosine >= settings.min_free_cosine)
-    linked = np.where(translated, cosine >= settings.min_translation_cosine, (score >= settings.min_score) | free)
+    min_score = np.where(shingles.in_letters[a], settings.min_score_in_letters, settings.min_score)
+    linked = np.where(translated, cosine >= settings.min_translation_cosine, (score >= min_score) | free)
     linked &= cosine >= settings.min_cosine
     linked &= np.minimum(shingles.information[a], shingles.information[b]) >= settings.min_information
     return np.where(linked, cosine, 0).astype(np.float32)

@@ -34,6 +34,7 @@ class SemanticSettings(Settings):
     min_information: float = Field(ge=0, description="How much either text must say, in pairs of Chinese characters.")
     min_cosine: float = Field(ge=-1, le=1, description="Cosine of the embeddings, at least, whatever the texts share.")
     min_score: float = Field(description="Cosine plus lexical_weight times what texts of one script share, at least.")
+    min_score_in_letters: float = Field(description="The same, for texts that are not in Chinese characters.")
     lexical_weight: float = Field(ge=0, description="Weight of the mean of edit similarity and containment.")
     max_free_shared: float = Field(ge=0, le=1, description="Texts of one script that share less are in other words.")
     min_free_cosine: float = Field(ge=-1, le=1, description="Cosine of texts in other words, at least.")

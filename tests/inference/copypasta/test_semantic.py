@@ -30,6 +30,7 @@ _DEFAULT = default_settings()
 _SEMANTIC = {
     "min_cosine": 0.6,
     "min_score": 0.95,
+    "min_score_in_letters": 0.95,
     "lexical_weight": 0.3,
     "max_free_shared": 0.1,
     "min_free_cosine": 0.9,
@@ -73,6 +74,22 @@ def test_words_turned_against_a_text_need_a_higher_cosine_than_other_words() -> 
     assert stage(other_words, 0.92) == "semantic"
     assert stage(other_words, 0.88) is None
     assert stage(turned, 0.92) is None
+
+
+def test_texts_in_letters_have_a_threshold_of_their_own() -> None:
+    chinese = [SEED, "机场瘫痪了整整两天，一千多个航班没了，旅客抱着孩子睡地板。这就是你们要的自由吗？"]
+    english = [
+        TRANSLATION,
+        "airport down for two days, 1000+ flights gone, kids sleeping on the floor. some freedom that is",
+    ]
+    vectors = np.array([[1, 0], [0.9, np.sqrt(1 - 0.9**2)]], dtype=np.float32)
+
+    def stages(**thresholds: float) -> list[str | None]:
+        settings = SETTINGS.model_copy(update={"semantic": SETTINGS.semantic.model_copy(update=thresholds)})
+        return [CopypastaGrouper(settings).fit(texts, vectors).why(0, 1).stage for texts in (chinese, english)]
+
+    assert stages(min_score=0.95, min_score_in_letters=2.0) == ["semantic", None]
+    assert stages(min_score=2.0, min_score_in_letters=0.95) == [None, "semantic"]
 
 
 def test_chinese_full_of_numbers_is_no_translation_of_chinese() -> None:
