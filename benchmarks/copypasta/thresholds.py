@@ -28,10 +28,9 @@ PRECISION = {
 }  # fmt: skip
 """Share of true links that each threshold leaves, in the order in which they are chosen."""
 STEPS = (0.02, 0.005)
-WEIGHTS = (0.2, 0.3, 0.5, 0.8)
 NEVER: dict[str, Any] = {
-    "min_cosine": 0.55, "min_score": 9.0, "min_score_in_letters": 9.0, "lexical_weight": 0.3, "max_free_shared": 0.1,
-    "min_free_cosine": 1.0, "min_translation_cosine": 1.0,
+    "min_cosine": 0.55, "min_score": 9.0, "min_score_in_letters": 9.0, "min_free_cosine": 1.0,
+    "min_translation_cosine": 1.0,
 }  # fmt: skip
 """Neither stage links anything."""
 
@@ -64,12 +63,8 @@ def choose(half: Half) -> dict[str, Any]:
     """Choose all thresholds on a half."""
     semantic = dict(NEVER)
     semantic["min_translation_cosine"], _ = half.lowest(semantic, "min_translation_cosine", 0.95)
-    found = {
-        weight: half.lowest(semantic | {"lexical_weight": weight}, "min_score", 1 + weight * 0.6) for weight in WEIGHTS
-    }
-    weight = max(found, key=lambda each: found[each][1].by_kind["register"])
-    semantic |= {"lexical_weight": weight, "min_score": found[weight][0]}
-    semantic["min_score_in_letters"], _ = half.lowest(semantic, "min_score_in_letters", 1 + weight * 0.6)
+    semantic["min_score"], _ = half.lowest(semantic, "min_score", 1.2)
+    semantic["min_score_in_letters"], _ = half.lowest(semantic, "min_score_in_letters", 1.2)
     semantic["min_free_cosine"], _ = half.lowest(semantic, "min_free_cosine", 0.95)
     return semantic
 
@@ -88,8 +83,8 @@ def main() -> None:
     )
     semantic = choose(chosen)
     print(f"# {classifier.artefact.id}: half the families in {given.families.name}, {given.posts} posts of background")
-    for name, value in semantic.items():
-        print(f"  {name}: {round(value, 3)}")
+    for name in PRECISION:
+        print(f"  {name}: {round(semantic[name], 3)}")
     at_best = choose(reported)
     for name, quality in (
         ("choosing half", chosen.group(semantic)),
