@@ -1,15 +1,15 @@
 """Cantonese as written, word by word as Mandarin: a message in both varieties then shares most of its characters.
 
 No translation, and not meant to be read: one Mandarin word for each Cantonese one, whatever stands beside it. Most
-are words in which the Mandarin and Cantonese texts of a family in examples/ often differ.
+of these are words in which the Mandarin and Cantonese texts of a family in examples/ often differ.
 """
 
 from __future__ import annotations
 
 import re
 
-# In Simplified characters; the longest that fits counts. Empty: a particle, for which Mandarin has no word of its own. What
-# stands for itself is a Mandarin word that only contains a Cantonese one.
+# In Simplified characters; the longest that fits counts. Empty: a particle, for which Mandarin has no word of its own.
+# What stands for itself is a Mandarin word that only contains a Cantonese one.
 _WORDS = {
     # persons and things
     "我哋": "我们", "你哋": "你们", "佢哋": "他们", "哋": "们", "佢": "他", "人哋": "别人", "边个": "谁", "边位": "谁",
